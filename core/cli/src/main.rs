@@ -1,0 +1,3 @@
+//! The toolglot command.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Chores behind cargo dev.
+
+fn main() {}

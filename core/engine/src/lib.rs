@@ -1,0 +1,1 @@
+//! Toolglot: makes any local language model a reliable tool caller.

@@ -1,0 +1,1 @@
+//! Models that run on MLX, sampled under token masks.

@@ -1,0 +1,1 @@
+//! Logits processors, sampling, stop rules and loop detection.

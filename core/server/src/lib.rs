@@ -1,0 +1,1 @@
+//! OpenAI and Anthropic APIs over a Toolglot engine.

@@ -1,0 +1,1 @@
+//! Grammars, vocabularies, and the token masks they give.

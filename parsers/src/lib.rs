@@ -1,0 +1,1 @@
+//! Streaming parser and printer for every Format, and the built-in families.

@@ -1,0 +1,1 @@
+//! Loads family plugins: WASM components, with limits.

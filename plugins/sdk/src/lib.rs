@@ -1,0 +1,1 @@
+//! What a family plugin is written with.
