@@ -1,1 +1,24 @@
-//! The Format tree, the Plan, events and the family manifest, as pure data.
+//! The data that every other crate reads: what a family's tool-call format is ([`Format`]), what one
+//! request wants ([`Plan`]), what a parser reports ([`Event`], summed up in a [`Turn`]) and what a family
+//! says of itself ([`Manifest`]).
+//!
+//! This crate holds no parser, no grammar and no I/O. Its one algorithm is [`Format::specialise`], which
+//! narrows a format to a request's tool choice, because grammar and printer must agree on it.
+
+mod event;
+mod format;
+mod manifest;
+mod plan;
+mod specialise;
+mod turn;
+mod validate;
+
+pub use event::{Channel, Event, FinishReason, MalformedReason, Piece};
+pub use format::{
+    Args, ExternNode, Format, IdNode, JsonSpacing, Lit, Member, MemberValue, NameNode, ObjectNode,
+    PythonicArgs, RawArgs, Rep, TaggedArgs, Text, TypeLit, ValueNode,
+};
+pub use manifest::{Detect, Manifest, ManifestError, Reasoning, Stops, TurnFrame};
+pub use plan::{Plan, PlanError, Tool, ToolChoice, ToolKind};
+pub use turn::{Call, MalformedSpan, Turn};
+pub use validate::FormatError;

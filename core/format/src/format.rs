@@ -1,0 +1,356 @@
+//! The Format tree: one description of how a family writes an assistant turn.
+//!
+//! Every node has a strict reading (what the model may write under a grammar, what the printer prints) and
+//! a lenient one (what the parser takes). The lenient reading always includes the strict one. In TOML each
+//! node is a table with one key that names it: `{ lit = "<tool_call>" }`, `{ opt = { … } }`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Channel;
+
+/// A node of a family's format.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// A fixed marker.
+    Lit(Lit),
+    /// White space. Strict: exactly these bytes. Lenient: any run of white space, none included.
+    Ws(String),
+    /// Free text. It runs up to whatever literal may follow it, or to the end of the turn.
+    Text(Text),
+    /// The tool's name. Strict: a planned tool's name. Lenient: anything up to the literal that follows.
+    Name(NameNode),
+    /// The call's id. Strict: as `style` says. Lenient: anything up to the literal that follows.
+    Id(IdNode),
+    /// The call's arguments.
+    Args(Args),
+    /// A parameter's name, inside [`TaggedArgs::param`] only.
+    Key(NameNode),
+    /// A parameter's value, inside [`TaggedArgs::param`] only.
+    Value(ValueNode),
+    /// A word that states the type of the value that follows, inside [`TaggedArgs::param`] only.
+    TypeLit(TypeLit),
+    /// One node after the other.
+    Seq(Vec<Format>),
+    /// Ordered choice: the parser takes the first branch that fits, the printer the first that can print.
+    Alt(Vec<Format>),
+    /// The node or nothing.
+    Opt(Box<Format>),
+    /// The node several times.
+    Rep(Rep),
+    /// One tool call. Its subtree holds one name and one `args`.
+    Call(Box<Format>),
+    /// A JSON object that carries a call's name and arguments as members.
+    Object(ObjectNode),
+    /// Read by the parser, never written: a spelling that models drift into.
+    /// Strict: gone, as a member of a sequence and as a branch of a choice. Lenient: the node, which a
+    /// sequence may also go without.
+    Lenient(Box<Format>),
+    /// Owned by plugin code: cannot be constrained or printed; the parser hands the rest of the turn to the
+    /// plugin's session.
+    Extern(ExternNode),
+}
+
+/// A fixed marker. In TOML a plain string or a table.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "LitRepr", into = "LitRepr")]
+pub struct Lit {
+    /// The spelling that is printed and constrained to.
+    pub text: String,
+    /// Further spellings that the parser takes.
+    pub aliases: Vec<String>,
+    /// Written as one special token where the vocabulary has a token of this spelling.
+    pub special: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum LitRepr {
+    Text(String),
+    Full {
+        text: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        aliases: Vec<String>,
+        #[serde(default)]
+        special: bool,
+    },
+}
+
+impl From<LitRepr> for Lit {
+    fn from(repr: LitRepr) -> Self {
+        match repr {
+            LitRepr::Text(text) => Lit { text, aliases: Vec::new(), special: false },
+            LitRepr::Full { text, aliases, special } => Lit { text, aliases, special },
+        }
+    }
+}
+
+impl From<Lit> for LitRepr {
+    fn from(lit: Lit) -> Self {
+        if lit.aliases.is_empty() && !lit.special {
+            LitRepr::Text(lit.text)
+        } else {
+            LitRepr::Full { text: lit.text, aliases: lit.aliases, special: lit.special }
+        }
+    }
+}
+
+impl Lit {
+    /// A plain text marker.
+    pub fn text(text: impl Into<String>) -> Self {
+        Lit { text: text.into(), aliases: Vec::new(), special: false }
+    }
+
+    /// A marker that is a special token where the vocabulary has one.
+    pub fn special(text: impl Into<String>) -> Self {
+        Lit { special: true, ..Lit::text(text) }
+    }
+
+    /// Every spelling, the printed one first.
+    pub fn spellings(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.text.as_str()).chain(self.aliases.iter().map(String::as_str))
+    }
+}
+
+/// Free text and the channel it belongs to.
+///
+/// Strict: any text without special tokens that contains no literal that could start what follows it and
+/// no literal in `excluding`. Lenient: the same; a partial literal at the end of the input is held back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Text {
+    /// Where the text goes.
+    pub channel: Channel,
+    /// Further literals that the strict reading must not contain; the parser does not stop at them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluding: Vec<String>,
+}
+
+/// A tool's or parameter's name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NameNode {}
+
+/// How call ids look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdNode {
+    /// A regular expression for the whole id, used by the strict reading, such as `[a-zA-Z0-9]{9}`.
+    pub pattern: String,
+}
+
+/// The encodings of a call's arguments.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Args {
+    /// One JSON object. Strict: the tool's schema, with this spacing. Lenient: any JSON object, also cut
+    /// off, also as a JSON string that holds the object.
+    Json(JsonSpacing),
+    /// A sequence of parameters between markers, such as `<parameter=K>V</parameter>`.
+    Tagged(TaggedArgs),
+    /// Python keyword arguments, `a='x', n=3`, without the parentheses.
+    Pythonic(PythonicArgs),
+    /// The text itself is the value of one string parameter.
+    Raw(RawArgs),
+}
+
+/// The separators inside JSON that a template writes. The default is Python's `json.dumps`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JsonSpacing {
+    /// Between members and elements: `", "` or `","`.
+    pub item: String,
+    /// Between a key and its value: `": "` or `":"`.
+    pub key: String,
+}
+
+impl Default for JsonSpacing {
+    fn default() -> Self {
+        JsonSpacing { item: ", ".into(), key: ": ".into() }
+    }
+}
+
+impl JsonSpacing {
+    /// No white space at all.
+    pub fn compact() -> Self {
+        JsonSpacing { item: ",".into(), key: ":".into() }
+    }
+}
+
+/// Arguments written one parameter at a time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaggedArgs {
+    /// One parameter: holds one [`Format::Key`] and one [`Format::Value`].
+    pub param: Box<Format>,
+    /// What stands between two parameters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sep: Option<Box<Format>>,
+}
+
+/// How a parameter's value is written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ValueNode {
+    /// Strings stand as JSON strings in quotes. By default they stand raw, up to the literal that follows;
+    /// every other type is JSON in either case.
+    pub quoted_strings: bool,
+    /// Separators inside arrays and objects.
+    pub spacing: JsonSpacing,
+}
+
+/// A word that depends on the type of the value beside it, such as `string="true"`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TypeLit {
+    /// Written when the value is a string (then raw).
+    pub string: String,
+    /// Written for every other type (then JSON).
+    pub other: String,
+}
+
+/// Python keyword arguments.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PythonicArgs {
+    /// The parser takes JSON's `true`, `false` and `null` beside Python's words; with this they are also
+    /// what is written.
+    pub json_words: bool,
+}
+
+/// Raw text as one parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawArgs {
+    /// The parameter that takes the text.
+    pub key: String,
+}
+
+/// A node several times, with a separator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rep {
+    /// The node.
+    pub of: Box<Format>,
+    /// At least this often.
+    #[serde(default)]
+    pub min: u32,
+    /// At most this often; without it, any number of times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<u32>,
+    /// Between two of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sep: Option<Box<Format>>,
+}
+
+/// A JSON object whose members carry the call.
+///
+/// Strict: these members in this order with this spacing; optional ones are left out. Lenient: any order,
+/// any white space, aliases, and further members, which are ignored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectNode {
+    /// The members in the order they are written.
+    pub members: Vec<Member>,
+    /// The separators between and inside them.
+    #[serde(default)]
+    pub spacing: JsonSpacing,
+}
+
+/// One member of an [`ObjectNode`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// The key as written.
+    pub key: String,
+    /// Further keys that the parser takes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// What stands there.
+    pub is: MemberValue,
+    /// The parser takes it, the strict reading leaves it out.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// What a member holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberValue {
+    /// The tool's name as a JSON string.
+    Name,
+    /// The arguments as a JSON object.
+    Args,
+    /// The call's id as a JSON string.
+    Id(IdNode),
+    /// A fixed string.
+    Word(String),
+    /// A nested object.
+    Object(Vec<Member>),
+}
+
+/// Plugin code reads this part.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExternNode {
+    /// Handed to the plugin's session as it stands.
+    pub options: String,
+}
+
+impl Format {
+    /// The children of this node, in order. `Args::Tagged` counts its parameter and separator.
+    pub fn children(&self) -> Vec<&Format> {
+        match self {
+            Format::Seq(nodes) | Format::Alt(nodes) => nodes.iter().collect(),
+            Format::Opt(node) | Format::Call(node) | Format::Lenient(node) => vec![node],
+            Format::Rep(rep) => std::iter::once(&*rep.of).chain(rep.sep.as_deref()).collect(),
+            Format::Args(Args::Tagged(tagged)) => {
+                std::iter::once(&*tagged.param).chain(tagged.sep.as_deref()).collect()
+            }
+            Format::Lit(_)
+            | Format::Ws(_)
+            | Format::Text(_)
+            | Format::Name(_)
+            | Format::Id(_)
+            | Format::Args(_)
+            | Format::Key(_)
+            | Format::Value(_)
+            | Format::TypeLit(_)
+            | Format::Object(_)
+            | Format::Extern(_) => Vec::new(),
+        }
+    }
+
+    /// Whether `test` holds for this node or any node below it.
+    pub fn any(&self, test: &mut dyn FnMut(&Format) -> bool) -> bool {
+        test(self) || self.children().into_iter().any(|child| child.any(test))
+    }
+
+    /// Whether a tool call stands in this subtree.
+    pub fn has_call(&self) -> bool {
+        self.any(&mut |node| matches!(node, Format::Call(_)))
+    }
+
+    /// Whether plugin code owns a part of this subtree.
+    pub fn has_extern(&self) -> bool {
+        self.any(&mut |node| matches!(node, Format::Extern(_)))
+    }
+
+    /// Every literal of the strict reading: the framing that free text must not contain.
+    pub fn framing(&self) -> Vec<&Lit> {
+        fn walk<'a>(node: &'a Format, out: &mut Vec<&'a Lit>) {
+            match node {
+                Format::Lenient(_) => {}
+                Format::Lit(lit) => {
+                    if !out.contains(&lit) {
+                        out.push(lit);
+                    }
+                }
+                _ => node.children().into_iter().for_each(|child| walk(child, out)),
+            }
+        }
+        let mut out = Vec::new();
+        walk(self, &mut out);
+        out
+    }
+}
