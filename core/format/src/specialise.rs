@@ -58,7 +58,8 @@ fn prune(node: &Format, judge: &dyn Fn(&Format) -> Verdict) -> Option<Format> {
     }
     Some(match node {
         Format::Seq(nodes) => {
-            Format::Seq(nodes.iter().map(|child| prune(child, judge)).collect::<Option<_>>()?)
+            let strict = nodes.iter().filter(|child| !matches!(child, Format::Lenient(_)));
+            Format::Seq(strict.map(|child| prune(child, judge)).collect::<Option<_>>()?)
         }
         Format::Alt(nodes) => one_of(nodes.iter().filter_map(|child| prune(child, judge)).collect())?,
         Format::Opt(child) => match prune(child, judge) {
