@@ -1,0 +1,350 @@
+//! The chain over a plain `&mut [f32]`: the reference backend, and the fast one on a CPU.
+//!
+//! Cost is linear in the row: greedy takes one pass over the allowed ids, sampling two or three.
+//! Nothing is allocated per step once [`Scratch`] has grown. Ids are visited in ascending order
+//! and ties go to the lower id, so results do not depend on anything but the input.
+
+use std::cmp::Ordering;
+
+use crate::exp::exp_neg;
+use crate::mask::{Bits, word, words};
+use crate::{Backend, Logprobs, Pick, Picked, SampleError};
+
+/// Working memory of [`SliceBackend`], kept between steps.
+#[derive(Debug, Clone, Default)]
+pub struct Scratch {
+    candidates: Vec<Candidate>,
+    /// Sum of weights per mask word.
+    sums: Vec<f64>,
+    /// Logits before bias and penalties, where those changed them.
+    originals: Vec<(u32, f32)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    id: u32,
+    /// Tempered logit below the maximum: at most 0.
+    x: f32,
+}
+
+/// Most likely first, the lower id on a tie.
+fn by_rank(a: &Candidate, b: &Candidate) -> Ordering {
+    b.x.total_cmp(&a.x).then(a.id.cmp(&b.id))
+}
+
+/// A row of logits in memory.
+#[derive(Debug)]
+pub struct SliceBackend<'a> {
+    logits: &'a mut [f32],
+    scratch: &'a mut Scratch,
+}
+
+impl<'a> SliceBackend<'a> {
+    /// Wraps a row and working memory.
+    pub fn new(logits: &'a mut [f32], scratch: &'a mut Scratch) -> Self {
+        Self { logits, scratch }
+    }
+}
+
+impl Backend for SliceBackend<'_> {
+    fn width(&self) -> usize {
+        self.logits.len()
+    }
+
+    fn pick(&mut self, pick: &Pick<'_>) -> Result<Picked, SampleError> {
+        let width = self.logits.len().min(pick.limit);
+        let allowed: u32 = (0..words(width)).map(|w| word(pick.mask, w, width).count_ones()).sum();
+        if allowed == 0 {
+            return Err(SampleError::EmptyMask { width });
+        }
+        let raw =
+            (pick.logprobs == Logprobs::Raw).then(|| log_sum_exp(&Row { logits: self.logits, mask: None }));
+        self.adjust(pick);
+
+        let logits = &self.logits[..width];
+        let row = Row { logits, mask: pick.mask };
+        let (best, max) = if allowed == 1 { row.only() } else { row.best(allowed)? };
+        let id =
+            if allowed == 1 || pick.temperature == 0.0 { best } else { draw(&row, max, pick, self.scratch) };
+        let logprob = match pick.logprobs {
+            Logprobs::Off => None,
+            Logprobs::Allowed if allowed == 1 => Some(0.0),
+            Logprobs::Allowed => Some((f64::from(logits[id as usize]) - row.log_sum_exp(max)) as f32),
+            Logprobs::Raw => {
+                let original = self.scratch.originals.iter().find(|(changed, _)| *changed == id);
+                let logit = original.map_or(logits[id as usize], |(_, logit)| *logit);
+                raw.map(|lse| (f64::from(logit) - lse) as f32)
+            }
+        };
+        Ok(Picked { id, logprob, allowed })
+    }
+}
+
+impl SliceBackend<'_> {
+    /// Bias, then penalties, in place.
+    fn adjust(&mut self, pick: &Pick<'_>) {
+        let originals = &mut self.scratch.originals;
+        originals.clear();
+        let keep = pick.logprobs == Logprobs::Raw;
+        let mut edit = |id: u32, f: &dyn Fn(f32) -> f32| {
+            if let Some(logit) = self.logits.get_mut(id as usize) {
+                if keep {
+                    originals.push((id, *logit));
+                }
+                *logit = f(*logit);
+            }
+        };
+        for &(id, bias) in pick.bias {
+            edit(id, &|logit| logit + bias);
+        }
+        for penalty in pick.penalties {
+            edit(penalty.id, &|logit| penalty.apply(logit));
+        }
+    }
+}
+
+/// The allowed part of a row.
+struct Row<'a> {
+    logits: &'a [f32],
+    mask: Option<&'a [u32]>,
+}
+
+impl Row<'_> {
+    /// The mask word and the logits of each group of 32 ids that allows any.
+    #[inline]
+    fn groups(&self) -> impl Iterator<Item = (usize, u32, &[f32])> {
+        let width = self.logits.len();
+        self.logits
+            .chunks(32)
+            .enumerate()
+            .map(move |(w, group)| (w, word(self.mask, w, width), group))
+            .filter(|(_, bits, _)| *bits != 0)
+    }
+
+    /// The id of a row that allows one.
+    fn only(&self) -> (u32, f32) {
+        self.groups().next().map_or((0, 0.0), |(w, bits, group)| {
+            (w as u32 * 32 + bits.trailing_zeros(), group[bits.trailing_zeros() as usize])
+        })
+    }
+
+    /// The most likely allowed id and its logit; the lowest id on a tie.
+    fn best(&self, allowed: u32) -> Result<(u32, f32), SampleError> {
+        let (mut best, mut max) = (0, f32::NEG_INFINITY);
+        let mut broken = false;
+        for (w, bits, group) in self.groups() {
+            if bits == !0 && group.len() == 32 {
+                // The maximum of a whole group vectorises; its place is looked up only when it wins.
+                let mut top = f32::NEG_INFINITY;
+                for &logit in group {
+                    broken |= logit.is_nan();
+                    top = if logit > top { logit } else { top };
+                }
+                if top > max {
+                    max = top;
+                    best = w as u32 * 32 + group.iter().position(|&logit| logit == top).unwrap_or(0) as u32;
+                }
+            } else {
+                for bit in Bits(bits) {
+                    let logit = group[bit as usize];
+                    broken |= logit.is_nan();
+                    if logit > max {
+                        (best, max) = (w as u32 * 32 + bit, logit);
+                    }
+                }
+            }
+        }
+        if broken || max == f32::INFINITY {
+            let bad = |logit: f32| logit.is_nan() || logit == f32::INFINITY;
+            let mut ids = self.ids();
+            let id = ids.find(|&id| bad(self.logits[id as usize])).unwrap_or(0);
+            return Err(SampleError::NotFinite { id, value: self.logits[id as usize] });
+        }
+        if max == f32::NEG_INFINITY {
+            return Err(SampleError::NothingPossible { allowed });
+        }
+        Ok((best, max))
+    }
+
+    fn ids(&self) -> impl Iterator<Item = u32> {
+        self.groups().flat_map(|(w, bits, _)| Bits(bits).map(move |bit| w as u32 * 32 + bit))
+    }
+
+    fn log_sum_exp(&self, max: f32) -> f64 {
+        let total: f64 = self.groups().map(|(_, bits, group)| weights(bits, group, &Weigh::plain(max))).sum();
+        f64::from(max) + total.ln()
+    }
+}
+
+/// Over a row that may hold anything; NaN where the row does.
+fn log_sum_exp(row: &Row<'_>) -> f64 {
+    match row.best(u32::MAX) {
+        Ok((_, max)) => row.log_sum_exp(max),
+        Err(SampleError::NothingPossible { .. }) => f64::NEG_INFINITY,
+        Err(_) => f64::NAN,
+    }
+}
+
+/// How a logit becomes a weight: `exp((logit - max) * scale)`, 0 below `floor`.
+struct Weigh {
+    max: f32,
+    scale: f32,
+    /// Lowest tempered logit, relative to the maximum, that counts.
+    floor: f32,
+}
+
+impl Weigh {
+    fn plain(max: f32) -> Self {
+        Self { max, scale: 1.0, floor: f32::NEG_INFINITY }
+    }
+
+    #[inline]
+    fn x(&self, logit: f32) -> f32 {
+        (logit - self.max) * self.scale
+    }
+
+    #[inline]
+    fn weight(&self, logit: f32) -> f32 {
+        let x = self.x(logit);
+        let e = exp_neg(x);
+        if x >= self.floor { e } else { 0.0 }
+    }
+}
+
+/// Sum of the weights of one group.
+#[inline]
+fn weights(bits: u32, group: &[f32], weigh: &Weigh) -> f64 {
+    if bits == !0 && group.len() == 32 {
+        let mut lanes = [0.0f32; 8];
+        for eight in group.chunks_exact(8) {
+            for (lane, &logit) in lanes.iter_mut().zip(eight) {
+                *lane += weigh.weight(logit);
+            }
+        }
+        lanes.iter().map(|&lane| f64::from(lane)).sum()
+    } else {
+        Bits(bits).map(|bit| f64::from(weigh.weight(group[bit as usize]))).sum()
+    }
+}
+
+/// Temperature, top-k, top-p, min-p and the draw. At least two ids are allowed and `max` is finite.
+fn draw(row: &Row<'_>, max: f32, pick: &Pick<'_>, scratch: &mut Scratch) -> u32 {
+    let floor = if pick.min_p > 0.0 { pick.min_p.ln() } else { f32::NEG_INFINITY };
+    // A temperature next to 0 has no finite inverse; the largest number keeps 0 * scale at 0.
+    let scale = (1.0 / pick.temperature).min(f32::MAX);
+    let mut weigh = Weigh { max, scale, floor: f32::NEG_INFINITY };
+    let candidates = &mut scratch.candidates;
+    candidates.clear();
+
+    if pick.top_k > 0 && (pick.top_k as usize) < row.logits.len() {
+        top_k(row, &weigh, pick.top_k as usize, candidates);
+        let total = candidates.iter().map(|c| f64::from(exp_neg(c.x))).sum();
+        return draw_ranked(candidates, pick, floor, total);
+    }
+    if pick.top_p < 1.0 {
+        let sums = &mut scratch.sums;
+        sums.clear();
+        sums.extend(row.groups().map(|(_, bits, group)| weights(bits, group, &weigh)));
+        let total: f64 = sums.iter().sum();
+        // All ids below (1 - p) / n together weigh less than 1 - p, so none of them is needed to
+        // reach p. The factor keeps rounding on the safe side.
+        let share = (1.0 - f64::from(pick.top_p)) / row.logits.len() as f64;
+        let least = (total * share * 0.99).ln() as f32;
+        let gather_floor = least.max(floor).min(0.0);
+        for (w, bits, group) in row.groups() {
+            for bit in Bits(bits) {
+                let x = weigh.x(group[bit as usize]);
+                if x >= gather_floor {
+                    candidates.push(Candidate { id: w as u32 * 32 + bit, x });
+                }
+            }
+        }
+        candidates.sort_unstable_by(by_rank);
+        return draw_ranked(candidates, pick, floor, total);
+    }
+    weigh.floor = floor;
+    draw_unranked(row, &weigh, pick.draw, &mut scratch.sums)
+}
+
+/// Collects the `k` most likely ids, in order of rank. Linear: the list is cut each time it doubles.
+fn top_k(row: &Row<'_>, weigh: &Weigh, k: usize, out: &mut Vec<Candidate>) {
+    let full = 2 * k + 64;
+    let mut least = f32::NEG_INFINITY;
+    for (w, bits, group) in row.groups() {
+        for bit in Bits(bits) {
+            let x = weigh.x(group[bit as usize]);
+            // Ids ascend, so an equal one that comes later has lost; before the first cut all enter.
+            if x > least {
+                out.push(Candidate { id: w as u32 * 32 + bit, x });
+                if out.len() == full {
+                    out.select_nth_unstable_by(k - 1, by_rank);
+                    out.truncate(k);
+                    least = out[k - 1].x;
+                }
+            }
+        }
+    }
+    out.sort_unstable_by(by_rank);
+    out.truncate(k);
+}
+
+/// Top-p and min-p over candidates in order of rank, then the draw. `total` is the weight that
+/// top-p takes its share of.
+fn draw_ranked(candidates: &[Candidate], pick: &Pick<'_>, floor: f32, total: f64) -> u32 {
+    let wanted = if pick.top_p < 1.0 { total * f64::from(pick.top_p) } else { f64::INFINITY };
+    let (mut kept, mut sum) = (0, 0.0);
+    for candidate in candidates {
+        if kept > 0 && (sum >= wanted || candidate.x < floor) {
+            break;
+        }
+        sum += f64::from(exp_neg(candidate.x));
+        kept += 1;
+    }
+    let target = pick.draw * sum;
+    let mut passed = 0.0;
+    for candidate in &candidates[..kept] {
+        passed += f64::from(exp_neg(candidate.x));
+        if passed > target {
+            return candidate.id;
+        }
+    }
+    // Not reached: `target < sum`, and both sums add the same numbers in the same order.
+    candidates[0].id
+}
+
+/// The draw in order of ids: first the group, then the id within it.
+fn draw_unranked(row: &Row<'_>, weigh: &Weigh, draw: f64, sums: &mut Vec<f64>) -> u32 {
+    sums.clear();
+    sums.extend(row.groups().map(|(_, bits, group)| weights(bits, group, weigh)));
+    let mut left = draw * sums.iter().sum::<f64>();
+    let mut last = None;
+    for ((w, bits, group), &sum) in row.groups().zip(sums.iter()) {
+        if sum == 0.0 {
+            continue;
+        }
+        if left >= sum {
+            left -= sum;
+            last = Some((w, bits, group));
+            continue;
+        }
+        return within(w, bits, group, weigh, left);
+    }
+    // Rounding ran past the end: the last id with any weight.
+    last.map_or(0, |(w, bits, group)| within(w, bits, group, weigh, f64::INFINITY))
+}
+
+/// The id in a group whose running weight passes `left`; the last one with any weight if none does.
+fn within(w: usize, bits: u32, group: &[f32], weigh: &Weigh, mut left: f64) -> u32 {
+    let mut id = w as u32 * 32 + bits.trailing_zeros();
+    for bit in Bits(bits) {
+        let weight = f64::from(weigh.weight(group[bit as usize]));
+        if weight > 0.0 {
+            id = w as u32 * 32 + bit;
+            if left < weight {
+                break;
+            }
+            left -= weight;
+        }
+    }
+    id
+}

@@ -1,0 +1,4 @@
+//! Tests of the public surface, in one binary.
+
+mod chain;
+mod stops;
