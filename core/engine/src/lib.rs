@@ -1,1 +1,3 @@
 //! Toolglot: makes any local language model a reliable tool caller.
+
+pub mod openai;

@@ -93,11 +93,8 @@ impl ChunkEncoder {
 
 /// A whole turn as an assistant message. `content` is null when there are calls and no text.
 pub fn message(turn: &Turn, ids: &CallIds) -> Value {
-    let content = if turn.content.is_empty() && !turn.calls.is_empty() {
-        Value::Null
-    } else {
-        json!(turn.content)
-    };
+    let content =
+        if turn.content.is_empty() && !turn.calls.is_empty() { Value::Null } else { json!(turn.content) };
     let mut message = json!({"role": "assistant", "content": content});
     if !turn.reasoning.is_empty() {
         message["reasoning_content"] = json!(turn.reasoning);
