@@ -19,6 +19,7 @@ pub enum Format {
     /// Free text. It runs up to whatever literal may follow it, or to the end of the turn.
     Text(Text),
     /// The tool's name. Strict: a planned tool's name. Lenient: anything up to the literal that follows.
+    /// Both only among [`NameNode::only`], where that holds names.
     Name(NameNode),
     /// The call's id. Strict: as `style` says. Lenient: anything up to the literal that follows.
     Id(IdNode),
@@ -128,8 +129,13 @@ pub struct Text {
 
 /// A tool's or parameter's name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NameNode {}
+#[serde(default, deny_unknown_fields)]
+pub struct NameNode {
+    /// The only names that may stand here, in either reading, such as a recipient with a body of its own
+    /// kind. Empty: any name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
+}
 
 /// How call ids look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -26,7 +26,8 @@ pub struct Manifest {
     /// How the family's templates treat reasoning.
     #[serde(default)]
     pub reasoning: Reasoning,
-    /// How calls, text and reasoning are written.
+    /// How calls, text and reasoning are written. In TOML also `{ same_as = "<id>" }`, for a family that
+    /// shares the format of another and differs in its template; see [`Manifest::from_toml_with`].
     pub format: Format,
 }
 
@@ -111,16 +112,42 @@ pub enum ManifestError {
 }
 
 impl Manifest {
-    /// Reads and checks a manifest. `origin` names the source in errors.
+    /// Reads and checks a manifest that states its own format. `origin` names the source in errors.
     ///
     /// # Errors
     /// [`ManifestError`], with line and column where the text itself is wrong.
     pub fn from_toml(source: &str, origin: &str) -> Result<Manifest, ManifestError> {
-        let manifest: Manifest = toml::from_str(source).map_err(|error| ManifestError::Toml {
+        Manifest::from_toml_with(source, origin, &|_| None)
+    }
+
+    /// As [`Manifest::from_toml`], and `format = { same_as = "<id>" }` takes the format that `format_of`
+    /// gives for that id, so that a format shared by two families is stated once.
+    ///
+    /// # Errors
+    /// As [`Manifest::from_toml`]; [`ManifestError::Field`] when `format_of` does not know the id.
+    pub fn from_toml_with(
+        source: &str,
+        origin: &str,
+        format_of: &dyn Fn(&str) -> Option<Format>,
+    ) -> Result<Manifest, ManifestError> {
+        let bad_toml = |error: toml::de::Error| ManifestError::Toml {
             origin: origin.to_owned(),
             message: error.to_string(),
             span: error.span(),
-        })?;
+        };
+        let mut table: toml::Table = toml::from_str(source).map_err(bad_toml)?;
+        let other = table.get("format").and_then(|format| format.get("same_as"));
+        let manifest: Manifest = match other.and_then(toml::Value::as_str) {
+            None => toml::from_str(source).map_err(bad_toml)?,
+            Some(id) => {
+                let field = |why| ManifestError::Field { origin: origin.to_owned(), field: "format", why };
+                let format = format_of(id)
+                    .ok_or_else(|| field(format!("no format of a family `{id}` is known here")))?;
+                let value = toml::Value::try_from(format).map_err(|error| field(error.to_string()))?;
+                table.insert("format".into(), value);
+                table.try_into().map_err(bad_toml)?
+            }
+        };
         manifest.check(origin)?;
         Ok(manifest)
     }
@@ -179,6 +206,17 @@ opt = { call = { seq = [{ lit = { text = "<c>", special = true } }, { name = {} 
         let text = error.to_string();
         assert!(text.starts_with("x/family.toml: TOML parse error at line 7"), "{text}");
         assert!(matches!(error, ManifestError::Toml { span: Some(_), .. }));
+    }
+
+    #[test]
+    fn takes_the_format_of_another_family() {
+        let first = Manifest::from_toml(GOOD, "family.toml").unwrap();
+        let second = "id = \"b\"\ntitle = \"B\"\nturn.open = \"<b>\"\nformat.same_as = \"tagged\"\n";
+        let format_of = |id: &str| (id == "tagged").then(|| first.format.clone());
+        let got = Manifest::from_toml_with(second, "b", &format_of).unwrap();
+        assert_eq!((got.id.as_str(), &got.format), ("b", &first.format));
+        let error = Manifest::from_toml(second, "b").unwrap_err();
+        assert_eq!(error.to_string(), "b: `format`: no format of a family `tagged` is known here");
     }
 
     #[test]
