@@ -1,3 +1,34 @@
-//! Chores behind cargo dev.
+//! Chores behind `cargo dev`. This file only dispatches: one module per chore.
 
-fn main() {}
+mod mlx;
+mod mlx_fixtures;
+mod shell;
+
+use clap::{Parser, Subcommand};
+
+/// Chores of this repository.
+#[derive(Parser)]
+#[command(name = "cargo dev", bin_name = "cargo dev")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Set MLX up for this checkout (Linux; nothing to do on macOS)
+    Mlx(mlx::Args),
+    /// Write the Rust bindings of mlx-c; a step of `cargo dev mlx`
+    #[command(hide = true)]
+    MlxBindings(mlx::BindingsArgs),
+    /// Rebuild the reference checkpoints and outputs that core/mlx is tested against
+    MlxFixtures(mlx_fixtures::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().chore {
+        Chore::Mlx(args) => mlx::run(&args),
+        Chore::MlxBindings(args) => mlx::bindings(&args),
+        Chore::MlxFixtures(args) => mlx_fixtures::run(&args),
+    }
+}

@@ -1,4 +1,6 @@
 //! Tests of the public surface, in one binary.
 
+#![allow(clippy::unwrap_used)]
+
 mod chain;
 mod stops;
