@@ -1,5 +1,6 @@
 //! Chores behind `cargo dev`. This file only dispatches: one module per chore.
 
+mod jobs;
 mod mlx;
 mod mlx_fixtures;
 mod shell;
@@ -16,6 +17,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Chore {
+    /// Let the bundled model make a tool call: the main job, on this machine
+    Demo(jobs::DemoArgs),
+    /// Run every test
+    Test(jobs::TestArgs),
     /// Set MLX up for this checkout (Linux; nothing to do on macOS)
     Mlx(mlx::Args),
     /// Write the Rust bindings of mlx-c; a step of `cargo dev mlx`
@@ -27,6 +32,8 @@ enum Chore {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().chore {
+        Chore::Demo(args) => jobs::demo(&args),
+        Chore::Test(args) => jobs::test(&args),
         Chore::Mlx(args) => mlx::run(&args),
         Chore::MlxBindings(args) => mlx::bindings(&args),
         Chore::MlxFixtures(args) => mlx_fixtures::run(&args),

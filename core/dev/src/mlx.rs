@@ -24,7 +24,7 @@ use crate::shell::{output, root, run as run_command, step, works};
 const RECIPE: u32 = 1;
 
 /// Options of `cargo dev mlx`.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct Args {
     /// Which MLX library; cuda-12 pulls several GB, and what is linked to it needs the driver to start
     #[arg(long, value_enum, default_value = "cpu")]
@@ -45,8 +45,9 @@ pub(crate) struct BindingsArgs {
     out: PathBuf,
 }
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
+#[derive(Clone, Copy, Default, PartialEq, ValueEnum)]
 enum Backend {
+    #[default]
     Cpu,
     #[value(name = "cuda-12")]
     Cuda12,
