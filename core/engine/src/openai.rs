@@ -62,7 +62,8 @@ impl ChunkEncoder {
             Event::Arguments { index, json } => {
                 json!({"tool_calls": [{"index": index, "function": {"arguments": json}}]})
             }
-            Event::CallEnd { .. } | Event::Malformed { .. } => return None,
+            // Clients take a call's id from its first delta only, so a late one cannot be sent.
+            Event::CallId { .. } | Event::CallEnd { .. } | Event::Malformed { .. } => return None,
         };
         if !self.started {
             self.started = true;

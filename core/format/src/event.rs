@@ -50,11 +50,18 @@ pub enum Event {
         index: u32,
         /// The name as written.
         name: String,
-        /// The id, where the format carries one.
+        /// The id, where the format writes one before the name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
         /// Whether a planned tool has this name. Always true when no tools were planned.
         known: bool,
+    },
+    /// The id of a call that has begun already: the format writes it behind the name.
+    CallId {
+        /// The call.
+        index: u32,
+        /// The id.
+        id: String,
     },
     /// More of a call's arguments, as JSON text. Never empty.
     Arguments {

@@ -63,6 +63,11 @@ impl Turn {
             Event::CallStart { name, id, .. } => {
                 self.calls.push(Call { name, id, arguments: String::new(), complete: false });
             }
+            Event::CallId { index, id } => {
+                if let Some(call) = self.calls.get_mut(index as usize) {
+                    call.id = Some(id);
+                }
+            }
             Event::Arguments { index, json } => {
                 if let Some(call) = self.calls.get_mut(index as usize) {
                     call.arguments += &json;

@@ -1,0 +1,2 @@
+//! Parser speed. Plain timing, no harness.
+fn main() {}

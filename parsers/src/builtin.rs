@@ -1,0 +1,56 @@
+//! Families that are compiled in. The build script submits one [`BuiltinFamily`] per folder.
+
+use std::borrow::Cow;
+
+use toolglot_format::{Format, Manifest, ManifestError};
+
+use crate::{DataFamily, Lower};
+
+/// The sources of a compiled-in family.
+pub struct BuiltinFamily {
+    id: &'static str,
+    manifest: &'static str,
+    template: Option<&'static str>,
+    lower: Option<Lower>,
+}
+
+impl BuiltinFamily {
+    /// The texts of a family folder and, at L1, its function.
+    pub const fn new(
+        id: &'static str,
+        manifest: &'static str,
+        template: Option<&'static str>,
+        lower: Option<Lower>,
+    ) -> Self {
+        BuiltinFamily { id, manifest, template, lower }
+    }
+
+    /// The folder's name, which is the family's id.
+    pub fn id(&self) -> &'static str {
+        self.id
+    }
+
+    /// Reads the manifest. The build script has checked it, so an error here means that `format_of` does not
+    /// know a family whose format this one shares.
+    ///
+    /// # Errors
+    /// As [`Manifest::from_toml_with`].
+    pub fn load(&self, format_of: &dyn Fn(&str) -> Option<Format>) -> Result<DataFamily, ManifestError> {
+        let origin = format!("families/{}/family.toml", self.id);
+        let manifest = Manifest::from_toml_with(self.manifest, &origin, format_of)?;
+        Ok(DataFamily::new(manifest, self.template.map(Cow::Borrowed), self.lower))
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+inventory::collect!(BuiltinFamily);
+
+/// Every compiled-in family, by id.
+pub(crate) fn all() -> Vec<&'static BuiltinFamily> {
+    #[cfg(not(target_family = "wasm"))]
+    let mut found: Vec<&'static BuiltinFamily> = inventory::iter::<BuiltinFamily>().collect();
+    #[cfg(target_family = "wasm")]
+    let mut found: Vec<&'static BuiltinFamily> = Vec::new();
+    found.sort_by_key(|family| family.id);
+    found
+}

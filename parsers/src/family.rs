@@ -1,0 +1,135 @@
+//! What a family is to its callers, whoever implements it: built-in data, a folder, or a plugin.
+
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
+use toolglot_format::{Format, FormatError, Manifest, Plan, PlanError};
+
+use crate::{Parser, Program, Session, SessionOptions};
+
+/// A model family.
+pub trait Family: Send + Sync {
+    /// What the family says of itself.
+    fn manifest(&self) -> &Manifest;
+
+    /// The family's chat template, where it brings one.
+    fn template(&self) -> Option<&str>;
+
+    /// How an assistant turn is written under `plan`: at L0 the manifest's format, at L1 computed. It is
+    /// not yet narrowed to the tool choice; see [`Format::specialise`].
+    ///
+    /// # Errors
+    /// [`FamilyError`] when the family's code refuses the plan or fails.
+    fn format(&self, plan: &Plan) -> Result<Cow<'_, Format>, FamilyError>;
+
+    /// A parser for one turn under `plan`.
+    ///
+    /// # Errors
+    /// As [`Family::format`], and [`FamilyError::Extern`] when the format needs plugin code that this
+    /// family has not.
+    fn session(&self, plan: &Plan, options: SessionOptions) -> Result<Box<dyn Session>, FamilyError> {
+        let format = self.format(plan)?;
+        let program = Program::new(&format)
+            .map_err(|error| FamilyError::Format { family: self.manifest().id.clone(), error })?;
+        open(&self.manifest().id, Arc::new(program), plan, options)
+    }
+}
+
+pub(crate) fn open(
+    family: &str,
+    program: Arc<Program>,
+    plan: &Plan,
+    options: SessionOptions,
+) -> Result<Box<dyn Session>, FamilyError> {
+    if program.has_extern() {
+        return Err(FamilyError::Extern { family: family.to_owned() });
+    }
+    Ok(Box::new(Parser::new(program, plan, options)))
+}
+
+/// A family that cannot serve a plan.
+#[derive(Debug, thiserror::Error)]
+pub enum FamilyError {
+    /// The plan cannot be met.
+    #[error("family `{family}`: {error}")]
+    Plan {
+        /// The family's id.
+        family: String,
+        /// Why.
+        error: PlanError,
+    },
+    /// The family's code computed a format that cannot work.
+    #[error("family `{family}`: {error}")]
+    Format {
+        /// The family's id.
+        family: String,
+        /// The node and what is wrong with it.
+        error: FormatError,
+    },
+    /// The format hands text to plugin code, and there is none.
+    #[error("family `{family}`: its format has an `extern` node, which only a plugin's own session can read")]
+    Extern {
+        /// The family's id.
+        family: String,
+    },
+    /// The family's code failed.
+    #[error("family `{family}`: {source}")]
+    Code {
+        /// The family's id.
+        family: String,
+        /// What went wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Code of an L1 family: the format under a plan, from the manifest's format.
+pub type Lower = fn(&Plan, &Format) -> Result<Format, FamilyError>;
+
+/// A family made of a manifest, a template and, at L1, a function.
+pub struct DataFamily {
+    manifest: Manifest,
+    template: Option<Cow<'static, str>>,
+    lower: Option<Lower>,
+    program: OnceLock<Arc<Program>>,
+}
+
+impl DataFamily {
+    /// A family of a checked manifest; see [`Manifest::from_toml`].
+    pub fn new(manifest: Manifest, template: Option<Cow<'static, str>>, lower: Option<Lower>) -> Self {
+        DataFamily { manifest, template, lower, program: OnceLock::new() }
+    }
+}
+
+impl Family for DataFamily {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    fn template(&self) -> Option<&str> {
+        self.template.as_deref()
+    }
+
+    fn format(&self, plan: &Plan) -> Result<Cow<'_, Format>, FamilyError> {
+        match self.lower {
+            None => Ok(Cow::Borrowed(&self.manifest.format)),
+            Some(lower) => lower(plan, &self.manifest.format).map(Cow::Owned),
+        }
+    }
+
+    fn session(&self, plan: &Plan, options: SessionOptions) -> Result<Box<dyn Session>, FamilyError> {
+        let id = &self.manifest.id;
+        let compile = |format: &Format| {
+            let program = Program::new(format);
+            program.map(Arc::new).map_err(|error| FamilyError::Format { family: id.clone(), error })
+        };
+        let program = match (self.lower, self.program.get()) {
+            (None, Some(program)) => program.clone(),
+            (None, None) => {
+                let program = compile(&self.manifest.format)?;
+                self.program.get_or_init(|| program).clone()
+            }
+            (Some(lower), _) => compile(&lower(plan, &self.manifest.format)?)?,
+        };
+        open(id, program, plan, options)
+    }
+}
