@@ -4,6 +4,7 @@ mod jobs;
 mod mlx;
 mod mlx_fixtures;
 mod shell;
+mod templates;
 
 use clap::{Parser, Subcommand};
 
@@ -28,6 +29,8 @@ enum Chore {
     MlxBindings(mlx::BindingsArgs),
     /// Rebuild the reference checkpoints and outputs that core/mlx is tested against
     MlxFixtures(mlx_fixtures::Args),
+    /// Compare the rendering of chat templates with jinja2
+    Templates(templates::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -37,5 +40,6 @@ fn main() -> anyhow::Result<()> {
         Chore::Mlx(args) => mlx::run(&args),
         Chore::MlxBindings(args) => mlx::bindings(&args),
         Chore::MlxFixtures(args) => mlx_fixtures::run(&args),
+        Chore::Templates(args) => templates::run(&args),
     }
 }
