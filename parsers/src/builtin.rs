@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use toolglot_format::{Format, Manifest, ManifestError};
 
-use crate::{DataFamily, Lower};
+use crate::{DataFamily, Lower, Open};
 
 /// The sources of a compiled-in family.
 pub struct BuiltinFamily {
@@ -12,6 +12,7 @@ pub struct BuiltinFamily {
     manifest: &'static str,
     template: Option<&'static str>,
     lower: Option<Lower>,
+    open: Option<Open>,
 }
 
 impl BuiltinFamily {
@@ -22,12 +23,38 @@ impl BuiltinFamily {
         template: Option<&'static str>,
         lower: Option<Lower>,
     ) -> Self {
-        BuiltinFamily { id, manifest, template, lower }
+        BuiltinFamily { id, manifest, template, lower, open: None }
+    }
+
+    /// The family with a session of its own, for formats with an `extern` node (L2).
+    #[must_use]
+    pub const fn with_sessions(self, open: Open) -> Self {
+        BuiltinFamily { open: Some(open), ..self }
     }
 
     /// The folder's name, which is the family's id.
     pub fn id(&self) -> &'static str {
         self.id
+    }
+
+    /// The text of `family.toml`.
+    pub fn manifest(&self) -> &'static str {
+        self.manifest
+    }
+
+    /// The chat template, where the family brings one.
+    pub fn template(&self) -> Option<&'static str> {
+        self.template
+    }
+
+    /// The function of an L1 family.
+    pub fn lower(&self) -> Option<Lower> {
+        self.lower
+    }
+
+    /// The session of an L2 family.
+    pub fn sessions(&self) -> Option<Open> {
+        self.open
     }
 
     /// Reads the manifest. The build script has checked it, so an error here means that `format_of` does not
@@ -38,7 +65,11 @@ impl BuiltinFamily {
     pub fn load(&self, format_of: &dyn Fn(&str) -> Option<Format>) -> Result<DataFamily, ManifestError> {
         let origin = format!("families/{}/family.toml", self.id);
         let manifest = Manifest::from_toml_with(self.manifest, &origin, format_of)?;
-        Ok(DataFamily::new(manifest, self.template.map(Cow::Borrowed), self.lower))
+        let family = DataFamily::new(manifest, self.template.map(Cow::Borrowed), self.lower);
+        Ok(match self.open {
+            Some(open) => family.with_sessions(open),
+            None => family,
+        })
     }
 }
 

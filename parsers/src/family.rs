@@ -85,18 +85,28 @@ pub enum FamilyError {
 /// Code of an L1 family: the format under a plan, from the manifest's format.
 pub type Lower = fn(&Plan, &Format) -> Result<Format, FamilyError>;
 
-/// A family made of a manifest, a template and, at L1, a function.
+/// Code of an L2 family: a session of its own under a plan, for a format with an `extern` node.
+pub type Open = fn(&Plan, &Format, SessionOptions) -> Result<Box<dyn Session>, FamilyError>;
+
+/// A family made of a manifest, a template and, at L1 and L2, a function.
 pub struct DataFamily {
     manifest: Manifest,
     template: Option<Cow<'static, str>>,
     lower: Option<Lower>,
+    open: Option<Open>,
     program: OnceLock<Arc<Program>>,
 }
 
 impl DataFamily {
     /// A family of a checked manifest; see [`Manifest::from_toml`].
     pub fn new(manifest: Manifest, template: Option<Cow<'static, str>>, lower: Option<Lower>) -> Self {
-        DataFamily { manifest, template, lower, program: OnceLock::new() }
+        DataFamily { manifest, template, lower, open: None, program: OnceLock::new() }
+    }
+
+    /// The family with a session of its own, for formats with an `extern` node (L2).
+    #[must_use]
+    pub fn with_sessions(self, open: Open) -> Self {
+        DataFamily { open: Some(open), ..self }
     }
 }
 
@@ -118,6 +128,12 @@ impl Family for DataFamily {
 
     fn session(&self, plan: &Plan, options: SessionOptions) -> Result<Box<dyn Session>, FamilyError> {
         let id = &self.manifest.id;
+        if let Some(open) = self.open {
+            let format = self.format(plan)?;
+            if format.has_extern() {
+                return open(plan, &format, options);
+            }
+        }
         let compile = |format: &Format| {
             let program = Program::new(format);
             program.map(Arc::new).map_err(|error| FamilyError::Format { family: id.clone(), error })

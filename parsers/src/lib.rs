@@ -15,7 +15,7 @@ mod session;
 
 pub use builtin::BuiltinFamily;
 pub use detect::{DetectError, Detection};
-pub use family::{DataFamily, Family, FamilyError, Lower};
+pub use family::{DataFamily, Family, FamilyError, Lower, Open};
 pub use parser::Parser;
 pub use program::Program;
 pub use registry::{Registry, RegistryError};

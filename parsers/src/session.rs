@@ -21,6 +21,13 @@ pub trait Session: Send {
 
     /// Ends the turn: what was held back is given out, and an open call is closed. Nothing may be fed after.
     fn finish(&mut self, reason: FinishReason, events: &mut Vec<Event>);
+
+    /// Why a plugin's session fails to parse, once it has told so with
+    /// [`MalformedReason::PluginFailed`](toolglot_format::MalformedReason::PluginFailed). Native sessions
+    /// never do.
+    fn failure(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+        None
+    }
 }
 
 /// What a session may be told beside the plan. Nothing so far; fields may come, so build it with
