@@ -90,6 +90,30 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Joins neighbouring deltas of one kind: the form in which the events of one output are the same
+    /// however it was cut.
+    pub fn join(events: impl IntoIterator<Item = Event>) -> Vec<Event> {
+        let mut joined: Vec<Event> = Vec::new();
+        for event in events {
+            match (joined.last_mut(), &event) {
+                (Some(Event::Text { channel: last, text }), Event::Text { channel, text: more })
+                    if last == channel =>
+                {
+                    text.push_str(more)
+                }
+                (Some(Event::Arguments { index: last, json }), Event::Arguments { index, json: more })
+                    if last == index =>
+                {
+                    json.push_str(more);
+                }
+                _ => joined.push(event),
+            }
+        }
+        joined
+    }
+}
+
 /// What can be wrong in a model's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -118,4 +142,26 @@ pub enum FinishReason {
     Stop,
     /// Cut off: token limit, a user's stop string, cancellation.
     Cut,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joins_neighbours_of_one_kind_only() {
+        let text = |channel, text: &str| Event::Text { channel, text: text.into() };
+        let json = |index, json: &str| Event::Arguments { index, json: json.into() };
+        let events = [
+            text(Channel::Reasoning, "a"),
+            text(Channel::Content, "b"),
+            text(Channel::Content, "c"),
+            json(0, "{"),
+            json(0, "}"),
+            json(1, "{}"),
+        ];
+        let joined =
+            [text(Channel::Reasoning, "a"), text(Channel::Content, "bc"), json(0, "{}"), json(1, "{}")];
+        assert_eq!(Event::join(events), joined);
+    }
 }
