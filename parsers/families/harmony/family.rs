@@ -39,10 +39,8 @@ fn with_builtins<'a>(
     let mut branches = branches.clone();
     let call = branches.remove(at);
     // Strict: a function is a function. Lenient: the branch stays open to names that nobody planned.
-    if functions.is_empty() {
-        branches.insert(at, Format::Lenient(Box::new(call.clone())));
-    } else {
-        branches.insert(at, Format::Lenient(Box::new(call.clone())));
+    branches.insert(at, Format::Lenient(Box::new(call.clone())));
+    if !functions.is_empty() {
         branches.insert(at, rename(&call, functions));
     }
     for tool in tools {

@@ -1,0 +1,126 @@
+//! A conformance case: what another engine's test says a model output means.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use toolglot_format::{Plan, PlanError};
+
+/// One case: an output and what another engine's test expects of it. One JSON object per line.
+///
+/// Fields that a test does not pin are `None`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Case {
+    /// Stable id.
+    pub id: String,
+    /// Project and file it was read from, as `project:path`.
+    #[serde(default)]
+    pub source: String,
+    /// The test's name there.
+    #[serde(default)]
+    pub test: String,
+    /// The project's parser.
+    #[serde(default)]
+    pub peer_parser: String,
+    /// The model family, as the cases name it.
+    pub family: String,
+    /// OpenAI-style tools.
+    #[serde(default)]
+    pub tools: Value,
+    /// The output.
+    pub text: String,
+    /// The same in the pieces of a streaming test.
+    #[serde(default)]
+    pub chunks: Option<Vec<String>>,
+    /// The calls.
+    #[serde(default)]
+    pub expected_calls: Option<Vec<ExpectedCall>>,
+    /// The content.
+    #[serde(default)]
+    pub expected_content: Option<String>,
+    /// The reasoning.
+    #[serde(default)]
+    pub expected_reasoning: Option<String>,
+    /// How sure the expectation is: `agreed`, `asserted`, `recorded` or `disputed`.
+    #[serde(default)]
+    pub tier: String,
+    /// What changes the meaning.
+    #[serde(default)]
+    pub note: Value,
+}
+
+/// A call that a case expects.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct ExpectedCall {
+    /// The name, if pinned.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The arguments: an object, a string where they are not JSON, null where they are not pinned.
+    #[serde(default)]
+    pub arguments: Value,
+    /// Values at JSON pointers, where only some are pinned.
+    #[serde(default)]
+    pub arguments_partial: Map<String, Value>,
+}
+
+/// A line that is no case.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {source}")]
+pub struct CaseError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub source: serde_json::Error,
+}
+
+impl Case {
+    /// Reads cases, one JSON object per line; empty lines are skipped.
+    ///
+    /// # Errors
+    /// [`CaseError`] with the first line that is no case.
+    pub fn read(jsonl: &str) -> Result<Vec<Case>, CaseError> {
+        let lines = jsonl.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        lines
+            .map(|(i, line)| {
+                serde_json::from_str(line).map_err(|source| CaseError { line: i + 1, source })
+            })
+            .collect()
+    }
+
+    /// The project that the case comes from.
+    pub fn project(&self) -> &str {
+        self.source.split(':').next().unwrap_or_default()
+    }
+
+    /// The name under which the case's family is looked up.
+    ///
+    /// A few peers' parsers read another format than their name says.
+    pub fn family_name(&self) -> &str {
+        /// vLLM's `qwen3` parser reads the tagged form of Qwen3.5, not the JSON of Qwen3.
+        const OTHER: [(&str, &str, &str); 1] = [("vllm", "qwen3", "qwen3.5")];
+        let other = OTHER.iter().find(|(project, parser, _)| {
+            *project == self.project() && *parser == self.peer_parser && self.family == *parser
+        });
+        other.map_or(self.family.as_str(), |(_, _, family)| family)
+    }
+
+    /// The plan: the case's tools, all of them on offer. A tool that is listed twice counts once.
+    ///
+    /// # Errors
+    /// [`PlanError`] when the tools are not tools.
+    pub fn plan(&self) -> Result<Plan, PlanError> {
+        let mut tools = self.tools.clone();
+        if let Value::Array(list) = &mut tools {
+            let mut seen = Vec::new();
+            list.retain(|tool| {
+                let name = tool.pointer("/function/name").or_else(|| tool.get("name")).cloned();
+                let new = !seen.contains(&name);
+                seen.push(name);
+                new
+            });
+        }
+        Plan::from_openai(&tools, &Value::Null, true)
+    }
+
+    pub(super) fn flag(&self, name: &str) -> Option<bool> {
+        self.note.get(name).and_then(Value::as_bool)
+    }
+}

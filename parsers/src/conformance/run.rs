@@ -1,0 +1,110 @@
+//! Runs one case: how the prompt was primed, how the output ended, and every way to cut it.
+
+use toolglot_format::{Channel, Event, FinishReason, Format, Lit, Manifest, Piece};
+
+use super::{Case, Cut};
+use crate::{Family, FamilyError, SessionOptions};
+
+/// What the prompt's tail was.
+///
+/// In this order: what the output itself shows (it opens reasoning), what the case says, what the
+/// expectation shows (reasoning that the output does not open was opened by the prompt), whether thinking
+/// was on, and a closing marker without its opening one.
+pub(super) fn prompt_tail<'a>(case: &Case, manifest: &'a Manifest) -> &'a str {
+    let open = manifest.reasoning.open.as_str();
+    let marker = open.trim();
+    if marker.is_empty() || case.text.trim_start().starts_with(marker) {
+        return "";
+    }
+    let close = closing(&manifest.format);
+    let text = case.text.trim_start();
+    let primed = case.flag("starts_in_reasoning").or_else(|| {
+        let expected = case.expected_reasoning.as_deref().unwrap_or_default().trim();
+        let content = case.expected_content.as_deref().unwrap_or_default();
+        if !expected.is_empty() {
+            return Some(!text.contains(marker) || text.starts_with(expected));
+        }
+        close.is_some_and(|close| content.contains(&close.text)).then_some(false)
+    });
+    let primed = primed.or_else(|| {
+        let close = close?;
+        let at = text.find(&close.text)?;
+        Some(!text[..at].contains(marker))
+    });
+    let primed = primed.or_else(|| case.flag("enable_thinking").filter(|_| case.expected_reasoning.is_some()));
+    if primed.unwrap_or(false) { open } else { "" }
+}
+
+/// The literal that ends reasoning.
+pub(super) fn closing(format: &Format) -> Option<&Lit> {
+    fn first_lit(node: &Format) -> Option<&Lit> {
+        match node {
+            Format::Lit(lit) => Some(lit),
+            Format::Lenient(_) => None,
+            _ => node.children().into_iter().find_map(first_lit),
+        }
+    }
+    if let Format::Seq(nodes) = format {
+        let is_reasoning =
+            |node: &Format| matches!(node, Format::Text(text) if text.channel == Channel::Reasoning);
+        if let Some(at) = nodes.iter().position(is_reasoning) {
+            return nodes[at + 1..].iter().find_map(first_lit);
+        }
+    }
+    format.children().into_iter().find_map(closing)
+}
+
+/// How the output ended.
+///
+/// A project that leaves the family's stop tokens in its outputs shows by their absence that one was cut
+/// off; `keeps_stops` says whether it does.
+pub(super) fn finish_reason(case: &Case, manifest: &Manifest, keeps_stops: bool) -> FinishReason {
+    let ended = manifest.stops.tokens.iter().any(|stop| case.text.trim_end().ends_with(stop.as_str()));
+    if case.flag("is_partial") == Some(true) || (keeps_stops && !ended) {
+        FinishReason::Cut
+    } else {
+        FinishReason::Stop
+    }
+}
+
+/// Whether the output holds one of the family's stop tokens.
+pub(super) fn holds_stop(case: &Case, manifest: &Manifest) -> bool {
+    manifest.stops.tokens.iter().any(|stop| case.text.contains(stop.as_str()))
+}
+
+/// Parses the case's output, cut in one way. Gives the events with neighbouring deltas joined.
+pub(super) fn events(
+    case: &Case,
+    family: &dyn Family,
+    cut: Cut,
+    tail: &str,
+    finish: FinishReason,
+) -> Result<Vec<Event>, RunError> {
+    let plan = case.plan()?;
+    let mut session = family.session(&plan, SessionOptions::default())?;
+    let mut events = Vec::new();
+    session.prime(tail.as_bytes());
+    match (cut, &case.chunks) {
+        (Cut::Chunks, Some(chunks)) => {
+            chunks.iter().for_each(|chunk| session.feed(&[Piece::text(chunk)], &mut events));
+        }
+        (Cut::Characters, _) => {
+            let mut buffer = [0; 4];
+            for c in case.text.chars() {
+                session.feed(&[Piece::text(c.encode_utf8(&mut buffer))], &mut events);
+            }
+        }
+        (Cut::Whole | Cut::Chunks, _) => session.feed(&[Piece::text(&case.text)], &mut events),
+    }
+    session.finish(finish, &mut events);
+    Ok(Event::join(events))
+}
+
+/// A case that cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RunError {
+    #[error(transparent)]
+    Plan(#[from] toolglot_format::PlanError),
+    #[error(transparent)]
+    Family(#[from] FamilyError),
+}
