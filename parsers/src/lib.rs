@@ -6,6 +6,7 @@
 //! library part uses no threads, clocks or files, so that it also runs inside a WASM guest.
 
 mod builtin;
+pub mod conformance;
 mod detect;
 mod family;
 mod parser;

@@ -79,9 +79,7 @@ impl Case {
     pub fn read(jsonl: &str) -> Result<Vec<Case>, CaseError> {
         let lines = jsonl.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         lines
-            .map(|(i, line)| {
-                serde_json::from_str(line).map_err(|source| CaseError { line: i + 1, source })
-            })
+            .map(|(i, line)| serde_json::from_str(line).map_err(|source| CaseError { line: i + 1, source }))
             .collect()
     }
 

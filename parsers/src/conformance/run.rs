@@ -31,7 +31,8 @@ pub(super) fn prompt_tail<'a>(case: &Case, manifest: &'a Manifest) -> &'a str {
         let at = text.find(&close.text)?;
         Some(!text[..at].contains(marker))
     });
-    let primed = primed.or_else(|| case.flag("enable_thinking").filter(|_| case.expected_reasoning.is_some()));
+    let primed =
+        primed.or_else(|| case.flag("enable_thinking").filter(|_| case.expected_reasoning.is_some()));
     if primed.unwrap_or(false) { open } else { "" }
 }
 

@@ -1,0 +1,255 @@
+//! Compares a parsed turn with a case's expectation.
+//!
+//! Events say more than an expectation can: a cut-off call stands in them beside its raw bytes, and text
+//! after a call is kept. So some expectations are readings of the same events under another policy. Each
+//! such policy is a rule here, never a list of cases, and a case that only a policy reconciles is counted
+//! apart.
+
+use serde::Serialize;
+use serde_json::Value;
+use toolglot_format::{Call, Channel, Event, MalformedReason, Turn};
+
+use super::{Case, ExpectedCall};
+
+/// How far a case's expectation is met. Later is worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Agreement {
+    /// Equal in all that the case pins.
+    Same,
+    /// Equal but for outer white space of content or reasoning.
+    OuterSpace,
+    /// Equal once the events are read under the peer's policy.
+    Policy(Policy),
+    /// Not equal.
+    Differs,
+}
+
+/// Where peers decide otherwise about the same events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// White space inside, such as a line break that a peer puts between two messages.
+    InnerSpace,
+    /// What the parser reports as malformed is content for the peer, or is gone.
+    MalformedText,
+    /// The peer drops text, such as prose after a call; here no byte is lost.
+    DroppedText,
+    /// The peer's test runs one stage: reasoning stays in content, or calls do.
+    OneStage,
+    /// The peer hides reasoning.
+    HiddenReasoning,
+    /// A call that was cut off: dropped by some, told of with what is known by others.
+    CutOffCall,
+}
+
+/// The parts of an expectation, judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Parts {
+    /// Calls; `None` where the case pins none.
+    pub calls: Option<Agreement>,
+    /// Content.
+    pub content: Option<Agreement>,
+    /// Reasoning.
+    pub reasoning: Option<Agreement>,
+}
+
+impl Parts {
+    /// The worst part.
+    pub fn overall(&self) -> Agreement {
+        let parts = [self.calls, self.content, self.reasoning];
+        parts.into_iter().flatten().max().unwrap_or(Agreement::Same)
+    }
+}
+
+/// Judges `events`, joined, against `case`. `markers` are the family's framing, `reasoning` the two markers
+/// around reasoning.
+pub(super) fn compare(case: &Case, events: &[Event], markers: &[&str], reasoning: (&str, &str)) -> Parts {
+    let turn: Turn = events.iter().cloned().collect();
+    let texts = Texts::new(case, events, &turn, markers, reasoning);
+    Parts {
+        calls: case.expected_calls.as_deref().map(|expected| calls(expected, &turn)),
+        content: case.expected_content.as_deref().map(|expected| texts.content(expected)),
+        reasoning: case.expected_reasoning.as_deref().map(|expected| texts.reasoning(expected)),
+    }
+}
+
+fn calls(expected: &[ExpectedCall], turn: &Turn) -> Agreement {
+    let complete: Vec<&Call> = turn.calls.iter().filter(|call| call.complete).collect();
+    let all: Vec<&Call> = turn.calls.iter().collect();
+    let equal = |calls: &[&Call], test: &dyn Fn(&ExpectedCall, &Call) -> bool| {
+        calls.len() == expected.len() && expected.iter().zip(calls).all(|(want, call)| test(want, call))
+    };
+    // An expectation in which arguments are no JSON is one about cut-off or broken calls.
+    let of_broken = expected.iter().any(|call| call.arguments.is_string());
+    if equal(&complete, &same_call) || (of_broken && equal(&all, &same_call)) {
+        return Agreement::Same;
+    }
+    let known = |want: &ExpectedCall, call: &Call| {
+        same_call(want, call) || (!call.complete && want.name.as_ref().is_none_or(|name| *name == call.name))
+    };
+    if complete.len() < all.len() && equal(&all, &known) {
+        return Agreement::Policy(Policy::CutOffCall);
+    }
+    Agreement::Differs
+}
+
+fn same_call(want: &ExpectedCall, call: &Call) -> bool {
+    if want.name.as_ref().is_some_and(|name| *name != call.name) {
+        return false;
+    }
+    let parsed: Option<Value> = serde_json::from_str(&call.arguments).ok();
+    let pinned = match &want.arguments {
+        Value::Null => true,
+        Value::String(text) => {
+            text.trim() == call.arguments.trim()
+                || serde_json::from_str(text).is_ok_and(|value: Value| parsed.as_ref() == Some(&value))
+        }
+        value => parsed.as_ref().is_some_and(|parsed| same_value(parsed, value)),
+    };
+    let at = |pointer: &str| parsed.as_ref().and_then(|parsed| parsed.pointer(pointer));
+    let mut partial = want.arguments_partial.iter();
+    pinned && partial.all(|(pointer, value)| at(pointer).is_some_and(|found| same_value(found, value)))
+}
+
+/// Equal as JSON values: members in any order, numbers by their value.
+fn same_value(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => {
+            a.to_string() == b.to_string()
+                || match (a.as_i128(), b.as_i128()) {
+                    (Some(a), Some(b)) => a == b,
+                    _ => a.as_f64() == b.as_f64(),
+                }
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_value(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same_value(a, b)))
+        }
+        _ => a == b,
+    }
+}
+
+/// The readings of a turn's text.
+struct Texts<'a> {
+    case: &'a Case,
+    turn: &'a Turn,
+    /// Content with the raw bytes of everything malformed, in place.
+    with_malformed: String,
+    /// Content without the bytes of frames that hold no call.
+    without_malformed: String,
+    markers: &'a [&'a str],
+    marks: (&'a str, &'a str),
+}
+
+impl<'a> Texts<'a> {
+    fn new(
+        case: &'a Case,
+        events: &[Event],
+        turn: &'a Turn,
+        markers: &'a [&'a str],
+        marks: (&'a str, &'a str),
+    ) -> Self {
+        let mut with_malformed = String::new();
+        let mut without_malformed = String::new();
+        for event in events {
+            match event {
+                Event::Text { channel: Channel::Content, text } => {
+                    with_malformed += text;
+                    without_malformed += text;
+                }
+                // Given as content too.
+                Event::Malformed { reason: MalformedReason::NoName, raw, .. } => {
+                    without_malformed = without_malformed.replacen(raw.as_str(), "", 1);
+                }
+                Event::Malformed { raw, .. } => with_malformed += raw,
+                _ => {}
+            }
+        }
+        Texts { case, turn, with_malformed, without_malformed, markers, marks }
+    }
+
+    fn content(&self, expected: &str) -> Agreement {
+        let ours = self.turn.content.as_str();
+        let want = expected.trim();
+        if ours == expected {
+            return Agreement::Same;
+        }
+        if ours.trim() == want {
+            return Agreement::OuterSpace;
+        }
+        let readings = [ours, self.with_malformed.as_str(), self.without_malformed.as_str()];
+        let spaceless = |text: &str| text.split_whitespace().collect::<String>();
+        if spaceless(ours) == spaceless(want) {
+            return Agreement::Policy(Policy::InnerSpace);
+        }
+        if readings[1..].iter().any(|text| spaceless(text) == spaceless(want)) {
+            return Agreement::Policy(Policy::MalformedText);
+        }
+        if self.is_one_stage(want) {
+            return Agreement::Policy(Policy::OneStage);
+        }
+        if readings.iter().any(|text| self.is_with_a_piece_dropped(text.trim(), want)) {
+            return Agreement::Policy(Policy::DroppedText);
+        }
+        Agreement::Differs
+    }
+
+    /// Whether `want` is what a test of one stage alone expects: the other stage's markers stand in it.
+    fn is_one_stage(&self, want: &str) -> bool {
+        let (open, close) = self.marks;
+        // The reasoning stage alone: calls stay as they were written.
+        let calls_pinned = self.case.expected_calls.as_ref().is_some_and(|calls| !calls.is_empty());
+        let raw_tail =
+            self.case.text.trim().ends_with(want) && self.markers.iter().any(|mark| want.contains(mark));
+        if !want.is_empty() && !calls_pinned && raw_tail {
+            return true;
+        }
+        // The call stage alone: reasoning stays where it was, with its markers.
+        let strip = |text: &str| {
+            let text = if open.is_empty() { text.to_owned() } else { text.replace(open, "") };
+            let text = if close.is_empty() { text } else { text.replace(close, "") };
+            text.split_whitespace().collect::<String>()
+        };
+        let marked = [open, close].iter().any(|mark| !mark.is_empty() && want.contains(mark));
+        marked && strip(want) == strip(&format!("{}{}", self.turn.reasoning, self.with_malformed))
+    }
+
+    /// Whether the peer's content is ours without one piece, and no marker is in that piece.
+    fn is_with_a_piece_dropped(&self, ours: &str, want: &str) -> bool {
+        if want.len() >= ours.len() {
+            return false;
+        }
+        let prefix = ours.bytes().zip(want.bytes()).take_while(|(a, b)| a == b).count();
+        let suffix = ours.bytes().rev().zip(want.bytes().rev()).take_while(|(a, b)| a == b).count();
+        let (prefix, suffix) = (prefix, suffix.min(want.len() - prefix.min(want.len())));
+        if prefix + suffix < want.trim_end().len() {
+            return false;
+        }
+        let dropped = ours.get(prefix..ours.len() - suffix).unwrap_or_default();
+        !self.markers.iter().any(|mark| dropped.contains(mark))
+    }
+
+    fn reasoning(&self, expected: &str) -> Agreement {
+        let ours = self.turn.reasoning.as_str();
+        if ours == expected {
+            return Agreement::Same;
+        }
+        if ours.trim() == expected.trim() {
+            return Agreement::OuterSpace;
+        }
+        if expected.is_empty() {
+            let in_content =
+                self.case.expected_content.as_deref().is_some_and(|content| content.contains(ours.trim()));
+            let policy = if in_content { Policy::OneStage } else { Policy::HiddenReasoning };
+            return Agreement::Policy(policy);
+        }
+        let spaceless = |text: &str| text.split_whitespace().collect::<String>();
+        if spaceless(ours) == spaceless(expected) {
+            return Agreement::Policy(Policy::InnerSpace);
+        }
+        Agreement::Differs
+    }
+}

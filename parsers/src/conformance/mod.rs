@@ -1,0 +1,127 @@
+//! Conformance: runs cases that other engines' tests pin, and says where this parser agrees.
+//!
+//! A case is evidence, not law. [`run`] parses each case's output whole, character by character and in the
+//! case's own chunks, compares calls by name and arguments as JSON values and text after trimming, and
+//! reports agreement per family and tier with every case that differs. That the cuts give the same events
+//! is not a matter of policy: where they do not, the case has failed. It reads no files and prints nothing;
+//! `docs/conformance.md` states the policies.
+
+mod case;
+mod compare;
+mod report;
+mod run;
+
+pub use case::{Case, CaseError, ExpectedCall};
+pub use compare::{Agreement, Parts, Policy};
+pub use report::{Report, Row};
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use toolglot_format::{Event, Format, Turn};
+
+use crate::{Family, Registry};
+
+/// A way to cut an output into pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cut {
+    /// In one piece.
+    Whole,
+    /// One character at a time.
+    Characters,
+    /// As the case's chunks, where it has any.
+    Chunks,
+}
+
+/// One case's outcome.
+#[derive(Debug, Clone, Serialize)]
+pub struct CaseResult {
+    /// The case's id.
+    pub id: String,
+    /// The family that parsed it.
+    pub family: String,
+    /// The case's tier.
+    pub tier: String,
+    /// Where it is from: project, parser and test.
+    pub origin: String,
+    /// The worst part's agreement.
+    pub agreement: Agreement,
+    /// The parts' agreement.
+    pub parts: Parts,
+    /// The turn that was parsed.
+    pub turn: Turn,
+    /// What stood in the prompt behind the turn's frame.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub prompt_tail: String,
+    /// The first cut whose events are not those of the whole output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unequal_cut: Option<Cut>,
+    /// Why the case could not be run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Runs every case whose family `registry` knows; `only` names one family, by id or alias.
+pub fn run(registry: &Registry, cases: &[Case], only: Option<&str>) -> Report {
+    let only = only.map(|id| registry.get(id).map_or(id, |family| family.manifest().id.as_str()));
+    let mut report = Report::default();
+    let mut stops = BTreeSet::new();
+    let family_of = |case: &Case| registry.get(case.family_name());
+    for case in cases {
+        if family_of(case).is_some_and(|family| run::holds_stop(case, family.manifest())) {
+            stops.insert((case.project(), case.family.as_str()));
+        }
+    }
+    for case in cases {
+        let Some(family) = family_of(case) else {
+            report.skip(&case.family);
+            continue;
+        };
+        if only.is_some_and(|id| id != family.manifest().id) {
+            continue;
+        }
+        let keeps_stops = stops.contains(&(case.project(), case.family.as_str()));
+        report.push(case, run_case(case, family.as_ref(), keeps_stops));
+    }
+    report
+}
+
+/// Runs one case. `keeps_stops`: the case's project leaves stop tokens in its outputs, so that an output
+/// without one was cut off.
+pub fn run_case(case: &Case, family: &dyn Family, keeps_stops: bool) -> CaseResult {
+    let manifest = family.manifest();
+    let tail = run::prompt_tail(case, manifest);
+    let finish = run::finish_reason(case, manifest, keeps_stops);
+    let events_of = |cut| run::events(case, family, cut, tail, finish);
+    let (events, error): (Vec<Event>, _) = match events_of(Cut::Whole) {
+        Ok(events) => (events, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    let cuts = [Cut::Characters, Cut::Chunks];
+    let unequal = cuts.into_iter().find(|cut| events_of(*cut).is_ok_and(|other| other != events));
+    let framing = framing(&manifest.format);
+    let markers: Vec<&str> = framing.iter().map(String::as_str).collect();
+    let close = run::closing(&manifest.format).map_or("", |lit| lit.text.as_str());
+    let parts = compare::compare(case, &events, &markers, (manifest.reasoning.open.trim(), close));
+    let agreement = if error.is_some() || unequal.is_some() { Agreement::Differs } else { parts.overall() };
+    CaseResult {
+        id: case.id.clone(),
+        family: manifest.id.clone(),
+        tier: case.tier.clone(),
+        origin: format!("{} {} {}", case.project(), case.peer_parser, case.test),
+        agreement,
+        parts,
+        turn: events.into_iter().collect(),
+        prompt_tail: tail.to_owned(),
+        unequal_cut: unequal,
+        error,
+    }
+}
+
+/// The markers of a format that look like nothing else: four bytes or more, with more than letters.
+fn framing(format: &Format) -> Vec<String> {
+    let telling = |text: &str| text.len() >= 4 && text.bytes().any(|b| b"<>|[".contains(&b));
+    let texts = format.framing().into_iter().map(|lit| lit.text.trim().to_owned());
+    texts.filter(|text| telling(text)).collect()
+}

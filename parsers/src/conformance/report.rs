@@ -1,0 +1,169 @@
+//! Sums up results per family and tier.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
+
+use serde_json::json;
+
+use super::{Agreement, Case, CaseResult};
+
+/// The results of a run.
+#[derive(Debug, Default)]
+pub struct Report {
+    results: Vec<CaseResult>,
+    cases: Vec<Case>,
+    skipped: BTreeMap<String, usize>,
+}
+
+/// A family's cases of one tier, counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Row {
+    /// The family.
+    pub family: String,
+    /// The tier.
+    pub tier: String,
+    /// Cases.
+    pub cases: usize,
+    /// Those whose calls agree.
+    pub calls: usize,
+    /// Those that agree in full.
+    pub same: usize,
+    /// Those that agree but for outer white space.
+    pub outer_space: usize,
+    /// Those that agree under the peer's policy.
+    pub policy: usize,
+    /// Those that differ.
+    pub differs: usize,
+    /// Those whose events depend on the cut. Counted under `differs` too.
+    pub unequal_cuts: usize,
+}
+
+impl Row {
+    fn count(&mut self, result: &CaseResult) {
+        self.cases += 1;
+        let calls_agree = !matches!(result.parts.calls, Some(Agreement::Differs));
+        self.calls += usize::from(calls_agree && result.error.is_none());
+        self.unequal_cuts += usize::from(result.unequal_cut.is_some());
+        let count = match result.agreement {
+            Agreement::Same => &mut self.same,
+            Agreement::OuterSpace => &mut self.outer_space,
+            Agreement::Policy(_) => &mut self.policy,
+            Agreement::Differs => &mut self.differs,
+        };
+        *count += 1;
+    }
+
+    /// The share of cases that agree, outer white space and policy included, in per cent.
+    pub fn agreement(&self) -> f64 {
+        percent(self.cases - self.differs, self.cases)
+    }
+}
+
+impl Report {
+    pub(super) fn push(&mut self, case: &Case, result: CaseResult) {
+        self.cases.push(case.clone());
+        self.results.push(result);
+    }
+
+    pub(super) fn skip(&mut self, family: &str) {
+        *self.skipped.entry(family.to_owned()).or_default() += 1;
+    }
+
+    /// Every result, in the order of the cases.
+    pub fn results(&self) -> &[CaseResult] {
+        &self.results
+    }
+
+    /// The families of cases that no family here reads, with the number of their cases.
+    pub fn skipped(&self) -> &BTreeMap<String, usize> {
+        &self.skipped
+    }
+
+    /// Results whose events depend on the cut: always failures.
+    pub fn unequal_cuts(&self) -> impl Iterator<Item = &CaseResult> {
+        self.results.iter().filter(|result| result.unequal_cut.is_some())
+    }
+
+    /// Results that differ, each with its case.
+    pub fn differing(&self) -> impl Iterator<Item = (&Case, &CaseResult)> {
+        self.cases.iter().zip(&self.results).filter(|(_, result)| result.agreement == Agreement::Differs)
+    }
+
+    /// One row per family and tier, then one per tier over all families.
+    pub fn rows(&self) -> Vec<Row> {
+        let mut rows: BTreeMap<(&str, &str), Row> = BTreeMap::new();
+        for result in &self.results {
+            for family in [result.family.as_str(), ALL] {
+                rows.entry((family, result.tier.as_str())).or_default().count(result);
+            }
+        }
+        let named = rows.into_iter().map(|((family, tier), row)| Row {
+            family: family.to_owned(),
+            tier: tier.to_owned(),
+            ..row
+        });
+        named.collect()
+    }
+
+    /// One JSON object per case.
+    pub fn to_jsonl(&self) -> String {
+        let lines = self.cases.iter().zip(&self.results).map(|(case, result)| {
+            let expected = json!({
+                "calls": case.expected_calls.as_ref().map(|calls| calls.iter().map(|call| {
+                    json!({"name": call.name, "arguments": call.arguments, "arguments_partial": call.arguments_partial})
+                }).collect::<Vec<_>>()),
+                "content": case.expected_content,
+                "reasoning": case.expected_reasoning,
+            });
+            let mut line = serde_json::to_value(result).unwrap_or_default();
+            if let Some(line) = line.as_object_mut() {
+                line.insert("text".into(), case.text.clone().into());
+                line.insert("expected".into(), expected);
+            }
+            line.to_string() + "\n"
+        });
+        lines.collect()
+    }
+}
+
+/// Sorts behind every id.
+const ALL: &str = "~ all";
+
+fn percent(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 100.0 } else { 100.0 * part as f64 / whole as f64 }
+}
+
+/// A table.
+impl Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<14} {:<10} {:>6} {:>8} {:>6} {:>6} {:>7} {:>8} {:>8}",
+            "family", "tier", "cases", "calls", "same", "space", "policy", "differs", "agrees"
+        )?;
+        for row in self.rows() {
+            writeln!(
+                f,
+                "{:<14} {:<10} {:>6} {:>7.1}% {:>6} {:>6} {:>7} {:>8} {:>7.1}%",
+                row.family,
+                row.tier,
+                row.cases,
+                percent(row.calls, row.cases),
+                row.same,
+                row.outer_space,
+                row.policy,
+                row.differs,
+                row.agreement()
+            )?;
+        }
+        let unequal = self.unequal_cuts().count();
+        if unequal > 0 {
+            writeln!(f, "{unequal} cases give other events when cut")?;
+        }
+        let skipped: usize = self.skipped.values().sum();
+        if skipped > 0 {
+            writeln!(f, "{skipped} cases of {} other families were left out", self.skipped.len())?;
+        }
+        Ok(())
+    }
+}
