@@ -6,6 +6,8 @@ mod mlx_fixtures;
 mod shell;
 mod templates;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// Chores of this repository.
@@ -33,13 +35,20 @@ enum Chore {
     Templates(templates::Args),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().chore {
+fn main() -> ExitCode {
+    let result = match Cli::parse().chore {
         Chore::Demo(args) => jobs::demo(&args),
         Chore::Test(args) => jobs::test(&args),
         Chore::Mlx(args) => mlx::run(&args),
         Chore::MlxBindings(args) => mlx::bindings(&args),
         Chore::MlxFixtures(args) => mlx_fixtures::run(&args),
         Chore::Templates(args) => templates::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -1,1 +1,31 @@
 //! Models that run on MLX, sampled under token masks.
+//!
+//! Loads Llama, Qwen2 and Qwen3 checkpoints in Hugging Face layout (f32, f16, bf16, MLX affine
+//! quantization) and generates from them with the chain and the stop rules of `toolglot-sampler`.
+//! [`Runtime`] is the way in: a model on its own thread. [`Model`] and [`generate`] are the same without
+//! the thread, for tests and for callers that own their thread.
+//!
+//! Not here: tokenizers, chat templates, grammars. Token ids come in, token ids go out, and what
+//! may be sampled is decided by a [`toolglot_sampler::TokenConstraint`].
+//!
+//! On Linux, run `cargo dev mlx` once before building this crate.
+
+mod cache;
+mod checkpoint;
+mod config;
+mod end_ids;
+mod error;
+mod generate;
+mod layers;
+mod model;
+mod runtime;
+mod weights;
+
+pub use cache::KvCache;
+pub use config::{Architecture, ModelConfig, Quantization, RopeScaling};
+pub use end_ids::end_ids;
+pub use error::{GenerateError, LoadError, ModelError};
+pub use generate::{Event, Finish, Observer, Request, Timings, Token, generate};
+pub use model::{Logits, Model};
+pub use runtime::{Generation, ModelInfo, Runtime};
+pub use toolglot_sampler as sampler;

@@ -77,3 +77,17 @@ impl<T: TokenConstraint + ?Sized> TokenConstraint for Box<T> {
         (**self).penalties_apply()
     }
 }
+
+/// What each token stands for; read by stop strings. A vocabulary implements it.
+pub trait TokenBytes: Send + Sync {
+    /// The bytes of a token (not always valid UTF-8) and whether it is a special token. `None` for an
+    /// id that the vocabulary does not know.
+    fn token_bytes(&self, id: u32) -> Option<(&[u8], bool)>;
+}
+
+/// Bytes and special flag per id.
+impl TokenBytes for Vec<(Vec<u8>, bool)> {
+    fn token_bytes(&self, id: u32) -> Option<(&[u8], bool)> {
+        self.get(id as usize).map(|(bytes, special)| (bytes.as_slice(), *special))
+    }
+}

@@ -34,7 +34,7 @@ mod stop;
 mod stop_strings;
 
 pub use backend::{Backend, Penalty, Pick, Picked};
-pub use constraint::{ConstraintError, TokenConstraint};
+pub use constraint::{ConstraintError, TokenBytes, TokenConstraint};
 pub use error::{ParamsError, SampleError};
 pub use params::{Logprobs, SamplingParams};
 pub use repetition::{Repetition, RepetitionDetection};
