@@ -203,6 +203,10 @@ pub struct ValueNode {
     pub quoted_strings: bool,
     /// Separators inside arrays and objects.
     pub spacing: JsonSpacing,
+    /// Further literals that a raw value must not contain in the strict reading, because the parser takes
+    /// them for the value's end where the closing literal was forgotten.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub excluding: Vec<String>,
 }
 
 /// A word that depends on the type of the value beside it, such as `string="true"`.
