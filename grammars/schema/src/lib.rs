@@ -25,11 +25,20 @@
 //! ```
 
 mod accept;
+mod algebra;
+mod build;
 mod decimal;
 mod error;
+mod finish;
+mod form;
+mod format;
+mod hash;
+mod keywords;
+mod merge;
 mod node;
 mod pattern;
 mod schema;
+mod source;
 
 pub use decimal::Decimal;
 pub use error::{Note, NoteKind, SchemaError};

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use crate::build::Builder;
+use crate::finish::finish;
 use crate::{Node, NodeId, Note, SchemaError, TypeSet};
 
 /// How to compile.
@@ -68,6 +70,7 @@ pub struct Schema {
     pub(crate) nodes: Vec<Node>,
     pub(crate) types: Vec<TypeSet>,
     pub(crate) hashes: Vec<u128>,
+    pub(crate) pointers: Vec<String>,
     pub(crate) root: NodeId,
     pub(crate) notes: Vec<Note>,
     /// Schemas of the root's properties where several variants of the root disagree on them.
@@ -81,12 +84,9 @@ impl Schema {
     /// [`SchemaError`]: unsupported or invalid keywords (unless lenient), unresolved references, self-application
     /// without end, limits.
     pub fn compile(document: &Value, options: &Options) -> Result<Schema, SchemaError> {
-        let _ = (document, options);
-        Err(SchemaError::Unsupported {
-            pointer: String::new(),
-            keyword: "$schema".into(),
-            why: "the compiler is not part of this build".into(),
-        })
+        let mut builder = Builder::new(document, options)?;
+        let compiled = builder.schema_id(document, 0, false, 0).and_then(|root| finish(&mut builder, root));
+        compiled.map_err(|fault| builder.blame(fault, 0, "$schema"))
     }
 
     /// The node of the whole document.
@@ -118,6 +118,12 @@ impl Schema {
     /// hashes accept the same values and have their properties in the same order.
     pub fn structural_hash(&self, id: NodeId) -> u128 {
         self.hashes[id.index()]
+    }
+
+    /// Where in the document the node (or the first of several equal ones) comes from, as a JSON pointer: for error
+    /// messages.
+    pub fn pointer(&self, id: NodeId) -> &str {
+        &self.pointers[id.index()]
     }
 
     /// What was dropped (lenient mode) or mapped, in document order.

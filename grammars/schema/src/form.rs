@@ -1,0 +1,226 @@
+//! The working form of a schema while it is normalised: per type, a union of rules.
+//!
+//! In-place keywords (`allOf`, `anyOf`, `$ref`, `not` ...) are computed on [`Form`]s; the schemas of members and items
+//! stay lazy as [`Id`]s, so that recursion through them costs nothing and work is only done for what is reachable.
+//! The set operations are in `algebra`, the readers of keywords in `keywords`.
+
+use indexmap::IndexMap;
+use serde_json::Number;
+
+use crate::hash::FastBuild;
+use crate::{Decimal, NumberRules, Pattern, StringRules};
+
+/// A lazily computed set of values (an entry of the builder's table).
+pub(crate) type Id = u32;
+/// Every value.
+pub(crate) const ANY: Id = 0;
+/// No value.
+pub(crate) const NEVER: Id = 1;
+/// Where in the document something was said (an entry of the builder's table of places).
+pub(crate) type Place = u32;
+
+/// A set of values: the union of what each field allows.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Form {
+    pub(crate) null: bool,
+    /// Bit 0: `false` is allowed, bit 1: `true` is.
+    pub(crate) bools: u8,
+    pub(crate) numbers: Vec<NumberAtom>,
+    pub(crate) strings: Vec<StringAtom>,
+    pub(crate) arrays: Vec<ArrayAtom>,
+    pub(crate) objects: Vec<ObjectAtom>,
+}
+
+/// A number as written, and its value.
+#[derive(Debug, Clone)]
+pub(crate) struct Constant {
+    pub(crate) text: Number,
+    pub(crate) value: Decimal,
+}
+
+impl PartialEq for Constant {
+    fn eq(&self, other: &Constant) -> bool {
+        self.value == other.value
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum NumberAtom {
+    Values(Vec<Constant>),
+    Rules(NumberRules),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum StringAtom {
+    Values(Vec<String>),
+    Rules(StringRules),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ArrayAtom {
+    pub(crate) prefix: Vec<Id>,
+    pub(crate) items: Id,
+    pub(crate) min: u64,
+    pub(crate) max: Option<u64>,
+    pub(crate) contains: Vec<Counted>,
+    /// Where `uniqueItems` was asked for.
+    pub(crate) unique: Option<Place>,
+    pub(crate) seen: SeenItems,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Counted {
+    pub(crate) id: Id,
+    pub(crate) min: u64,
+    pub(crate) max: Option<u64>,
+    pub(crate) place: Place,
+}
+
+impl PartialEq for Counted {
+    fn eq(&self, other: &Counted) -> bool {
+        (self.id, self.min, self.max) == (other.id, other.min, other.max)
+    }
+}
+
+/// Which items keywords have looked at, for `unevaluatedItems`. Kept only where that is asked for.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct SeenItems {
+    pub(crate) all: bool,
+    pub(crate) prefix: usize,
+    pub(crate) contains: Vec<Id>,
+}
+
+pub(crate) type Properties = IndexMap<String, Member, FastBuild>;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Member {
+    pub(crate) id: Id,
+    pub(crate) required: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct ObjectAtom {
+    /// What is known by name. Complete: patterns and `other`s that apply to these names are merged in.
+    pub(crate) properties: Properties,
+    /// What holds for every other name; all layers together.
+    pub(crate) layers: Vec<Layer>,
+    /// Every name, as a string, is in each of these.
+    pub(crate) names: Vec<Id>,
+    pub(crate) min: u64,
+    pub(crate) max: Option<u64>,
+    pub(crate) seen: SeenNames,
+}
+
+/// The value of a name is in the schema of each pattern that matches it, or in `other` if none does.
+#[derive(Debug, Clone)]
+pub(crate) struct Layer {
+    pub(crate) patterns: Vec<(Pattern, Id)>,
+    pub(crate) other: Id,
+    pub(crate) place: Place,
+}
+
+impl PartialEq for Layer {
+    fn eq(&self, other: &Layer) -> bool {
+        self.other == other.other && self.patterns == other.patterns
+    }
+}
+
+/// Which names keywords have looked at, for `unevaluatedProperties`. Kept only where that is asked for.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct SeenNames {
+    pub(crate) all: bool,
+    pub(crate) names: Vec<String>,
+    pub(crate) patterns: Vec<Pattern>,
+}
+
+impl Form {
+    pub(crate) fn any() -> Form {
+        Form {
+            null: true,
+            bools: 3,
+            numbers: vec![NumberAtom::any()],
+            strings: vec![StringAtom::any()],
+            arrays: vec![ArrayAtom::any()],
+            objects: vec![ObjectAtom::default()],
+        }
+    }
+
+    pub(crate) fn is_never(&self) -> bool {
+        !self.null
+            && self.bools == 0
+            && self.numbers.is_empty()
+            && self.strings.is_empty()
+            && self.arrays.is_empty()
+            && self.objects.is_empty()
+    }
+
+    pub(crate) fn is_any(&self) -> bool {
+        self.null
+            && self.bools == 3
+            && matches!(&self.numbers[..], [NumberAtom::Rules(r)] if r.is_any())
+            && matches!(&self.strings[..], [StringAtom::Rules(r)] if r.is_any())
+            && matches!(&self.arrays[..], [a] if a.is_any())
+            && matches!(&self.objects[..], [o] if o.is_any())
+    }
+}
+
+impl NumberAtom {
+    pub(crate) fn any() -> NumberAtom {
+        NumberAtom::Rules(NumberRules::default())
+    }
+}
+
+impl StringAtom {
+    pub(crate) fn any() -> StringAtom {
+        StringAtom::Rules(StringRules::default())
+    }
+
+    pub(crate) fn accepts(&self, text: &str) -> bool {
+        match self {
+            StringAtom::Values(values) => values.iter().any(|v| v == text),
+            StringAtom::Rules(rules) => rules.accepts(text),
+        }
+    }
+}
+
+impl ArrayAtom {
+    pub(crate) fn any() -> ArrayAtom {
+        ArrayAtom {
+            prefix: Vec::new(),
+            items: ANY,
+            min: 0,
+            max: None,
+            contains: Vec::new(),
+            unique: None,
+            seen: SeenItems::default(),
+        }
+    }
+
+    pub(crate) fn is_any(&self) -> bool {
+        self.prefix.is_empty()
+            && self.items == ANY
+            && self.min == 0
+            && self.max.is_none()
+            && self.contains.is_empty()
+            && self.unique.is_none()
+    }
+
+    pub(crate) fn item(&self, at: usize) -> Id {
+        self.prefix.get(at).copied().unwrap_or(self.items)
+    }
+}
+
+impl ObjectAtom {
+    pub(crate) fn is_any(&self) -> bool {
+        self.properties.is_empty()
+            && self.layers.is_empty()
+            && self.names.is_empty()
+            && self.min == 0
+            && self.max.is_none()
+    }
+
+    /// Whether no name but the declared ones is allowed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.layers.iter().any(|l| l.patterns.is_empty() && l.other == NEVER)
+    }
+}
