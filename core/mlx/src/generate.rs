@@ -39,7 +39,8 @@ pub struct Request {
     /// Prompt tokens per forward pass.
     pub prefill_chunk: usize,
     /// Whether runs of forced tokens go through the model in one pass. The result is the same up to
-    /// rounding; without it each token has a pass of its own.
+    /// rounding; without it each token has a pass of its own. Forced tokens are not sampled, so nothing
+    /// is known of what the model would rather have said there.
     pub jump_forward: bool,
 }
 
@@ -225,7 +226,7 @@ impl Run<'_> {
             while let Choice::Forced(id) = self.next_mask()? {
                 self.sampler.push(id);
                 self.forced += 1;
-                let sampled = Sampled { id, logprob: Some(0.0), allowed: 1, forced: true };
+                let sampled = Sampled { id, logprob: Some(0.0), allowed: 1, forced: true, overruled: None };
                 if let Some(reason) = self.commit(sampled)? {
                     return Ok(reason);
                 }

@@ -6,20 +6,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
 use crate::generate::{Event, Request, generate};
 use crate::{GenerateError, LoadError, Model, ModelConfig};
 
-/// Events that wait for a slow listener before the model waits too.
-const QUEUE: usize = 256;
-
 type Answer = Result<Event, GenerateError>;
 
 struct Job {
     request: Request,
-    events: SyncSender<Answer>,
+    events: Sender<Answer>,
     cancelled: Arc<AtomicBool>,
 }
 
@@ -36,12 +33,13 @@ pub struct ModelInfo {
     pub folder: PathBuf,
 }
 
-/// A loaded model. Dropping it waits for the running generation and frees the model.
+/// A loaded model. Dropping it cancels what runs and what waits, and frees the model.
 #[derive(Debug)]
 pub struct Runtime {
     info: ModelInfo,
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+    closing: Arc<AtomicBool>,
 }
 
 impl Runtime {
@@ -50,10 +48,12 @@ impl Runtime {
         let (loaded, wait) = mpsc::sync_channel(1);
         let (jobs, queue) = mpsc::channel::<Job>();
         let folder = folder.to_path_buf();
+        let closing = Arc::new(AtomicBool::new(false));
+        let closed = Arc::clone(&closing);
         let work = move || match open(&folder) {
             Ok((model, info)) => {
                 if loaded.send(Ok(info)).is_ok() {
-                    serve(&model, &queue);
+                    serve(&model, &queue, &closed);
                 }
             }
             // Nobody waits any more when this fails.
@@ -64,7 +64,7 @@ impl Runtime {
             .spawn(work)
             .map_err(|error| LoadError::Thread(error.to_string()))?;
         let info = wait.recv().map_err(|_| LoadError::Thread("it died while loading".into()))??;
-        Ok(Self { info, jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self { info, jobs: Some(jobs), thread: Some(thread), closing })
     }
 
     /// What is known about the model.
@@ -74,7 +74,9 @@ impl Runtime {
 
     /// Queues a request. Its events come through the returned iterator.
     pub fn generate(&self, request: Request) -> Generation {
-        let (events, receiver) = mpsc::sync_channel(QUEUE);
+        // Unbounded, so that a listener who falls asleep can never block the model; what can queue up
+        // is bounded by the model's context.
+        let (events, receiver) = mpsc::channel();
         let cancelled = Arc::new(AtomicBool::new(false));
         if let Some(jobs) = &self.jobs {
             // If the thread is gone the job comes back and is dropped; the iterator then reports it.
@@ -86,6 +88,7 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
+        self.closing.store(true, Ordering::Relaxed);
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
             // A panic there was reported to whoever listened.
@@ -105,12 +108,13 @@ fn open(folder: &Path) -> Result<(Model, ModelInfo), LoadError> {
     Ok((model, info))
 }
 
-fn serve(model: &Model, queue: &Receiver<Job>) {
+fn serve(model: &Model, queue: &Receiver<Job>, closing: &AtomicBool) {
     for Job { request, events, cancelled } in queue {
         let mut emit = |event: Event| {
             let end = matches!(event, Event::Finished(_));
             let heard = events.send(Ok(event)).is_ok();
-            heard && (end || !cancelled.load(Ordering::Relaxed))
+            let wanted = !cancelled.load(Ordering::Relaxed) && !closing.load(Ordering::Relaxed);
+            heard && (end || wanted)
         };
         if let Err(error) = generate(model, request, &mut emit) {
             // Nobody listens any more when this fails.

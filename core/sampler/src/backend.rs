@@ -40,6 +40,8 @@ pub struct Pick<'a> {
     pub draw: f64,
     /// What to report.
     pub logprobs: Logprobs,
+    /// Whether to report the model's own first choice where the mask forbids it.
+    pub report_overruled: bool,
 }
 
 /// What the penalties do to one id: `divide` first, then `subtract`.
@@ -71,4 +73,7 @@ pub struct Picked {
     pub logprob: Option<f32>,
     /// Number of ids the mask allowed.
     pub allowed: u32,
+    /// The most likely id below the limit before bias and penalties, if the mask forbids it and it was
+    /// asked for.
+    pub overruled: Option<u32>,
 }

@@ -43,6 +43,8 @@ pub struct SamplingParams {
     pub penalty_window: Option<usize>,
     /// What [`crate::Sampled::logprob`] reports.
     pub logprobs: Logprobs,
+    /// Whether [`crate::Sampled::overruled`] is reported; costs one pass over the row.
+    pub report_overruled: bool,
 }
 
 impl Default for SamplingParams {
@@ -60,6 +62,7 @@ impl Default for SamplingParams {
             frequency_penalty: 0.0,
             penalty_window: None,
             logprobs: Logprobs::Allowed,
+            report_overruled: false,
         }
     }
 }

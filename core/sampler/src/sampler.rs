@@ -19,6 +19,9 @@ pub struct Sampled {
     pub allowed: u32,
     /// True when the mask allowed this id only.
     pub forced: bool,
+    /// What the model would rather have said: its most likely id, where the mask forbids that. Only
+    /// with [`SamplingParams::report_overruled`].
+    pub overruled: Option<u32>,
 }
 
 /// Samples one sequence.
@@ -104,6 +107,7 @@ impl Sampler {
             min_p: self.params.min_p,
             draw: uniform(self.params.seed, self.step),
             logprobs: self.params.logprobs,
+            report_overruled: self.params.report_overruled,
         })?;
         self.push(picked.id);
         Ok(Sampled {
@@ -111,6 +115,7 @@ impl Sampler {
             logprob: picked.logprob,
             allowed: picked.allowed,
             forced: picked.allowed == 1,
+            overruled: picked.overruled,
         })
     }
 

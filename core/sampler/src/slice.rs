@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 
 use crate::exp::exp_neg;
-use crate::mask::{Bits, word, words};
+use crate::mask::{Bits, contains, word, words};
 use crate::{Backend, Logprobs, Pick, Picked, SampleError};
 
 /// Working memory of [`SliceBackend`], kept between steps.
@@ -59,6 +59,13 @@ impl Backend for SliceBackend<'_> {
         }
         let raw =
             (pick.logprobs == Logprobs::Raw).then(|| log_sum_exp(&Row { logits: self.logits, mask: None }));
+        let overruled = if pick.report_overruled && pick.mask.is_some() {
+            let whole = Row { logits: &self.logits[..width], mask: None };
+            let first = whole.best(width as u32).ok().map(|(id, _)| id);
+            first.filter(|&id| !pick.mask.is_some_and(|mask| contains(mask, id)))
+        } else {
+            None
+        };
         self.adjust(pick);
 
         let logits = &self.logits[..width];
@@ -76,7 +83,7 @@ impl Backend for SliceBackend<'_> {
                 raw.map(|lse| (f64::from(logit) - lse) as f32)
             }
         };
-        Ok(Picked { id, logprob, allowed })
+        Ok(Picked { id, logprob, allowed, overruled })
     }
 }
 

@@ -4,4 +4,4 @@
 mod tokenizer;
 
 #[cfg(feature = "tokenizers")]
-pub use tokenizer::{Markers, Tokenizer, TokenizerError};
+pub use tokenizer::{Tokenizer, TokenizerError};

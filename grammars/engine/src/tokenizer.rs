@@ -35,15 +35,6 @@ pub enum TokenizerError {
     Decode(String),
 }
 
-/// How text that reads like a token added to the vocabulary (`<|im_end|>`, `<tool_call>`) is encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Markers {
-    /// As that token. For rendered chat templates.
-    Parse,
-    /// As the plain text that it is. For text that must not pass for a marker.
-    Plain,
-}
-
 /// The tokenizer of a checkpoint.
 pub struct Tokenizer {
     tokenizer: tokenizers::Tokenizer,
@@ -59,16 +50,20 @@ impl std::fmt::Debug for Tokenizer {
 }
 
 impl Tokenizer {
-    /// Loads `tokenizer.json`, given itself or as the folder that holds it.
-    pub fn load(path: &Path) -> Result<Self, TokenizerError> {
-        let path = if path.is_dir() { path.join("tokenizer.json") } else { path.to_path_buf() };
+    /// Loads the `tokenizer.json` in a model's folder.
+    pub fn from_model_dir(folder: &Path) -> Result<Self, TokenizerError> {
+        Self::from_file(&folder.join("tokenizer.json"))
+    }
+
+    /// Loads a `tokenizer.json`.
+    pub fn from_file(path: &Path) -> Result<Self, TokenizerError> {
         let json =
-            std::fs::read(&path).map_err(|source| TokenizerError::Read { path: path.clone(), source })?;
-        Self::new(json, &path.display().to_string())
+            std::fs::read(path).map_err(|source| TokenizerError::Read { path: path.into(), source })?;
+        Self::from_json(json, &path.display().to_string())
     }
 
     /// Takes the contents of a `tokenizer.json`; `name` stands for it in errors.
-    pub fn new(json: Vec<u8>, name: &str) -> Result<Self, TokenizerError> {
+    pub fn from_json(json: Vec<u8>, name: &str) -> Result<Self, TokenizerError> {
         let load =
             |error: tokenizers::Error| TokenizerError::Load { name: name.into(), reason: error.to_string() };
         let mut tokenizer = tokenizers::Tokenizer::from_bytes(&json).map_err(load)?;
@@ -76,19 +71,18 @@ impl Tokenizer {
         Ok(Self { tokenizer, json, plain: OnceLock::new() })
     }
 
-    /// Token ids of a text, exactly as written: nothing is put before it or after it, since chat
+    /// Token ids of a rendered prompt. Text that reads like an added token (`<|im_end|>`,
+    /// `<tool_call>`) becomes that token. Nothing is put before the text or after it, since chat
     /// templates write their own beginning.
-    pub fn encode(&self, text: &str, markers: Markers) -> Result<Vec<u32>, TokenizerError> {
-        let tokenizer = match markers {
-            Markers::Parse => &self.tokenizer,
-            Markers::Plain => {
-                let plain = self.plain.get_or_init(|| without_added_tokens(&self.json));
-                plain.as_ref().map_err(|reason| TokenizerError::Encode(reason.clone()))?
-            }
-        };
-        let encoding =
-            tokenizer.encode_fast(text, false).map_err(|error| TokenizerError::Encode(error.to_string()))?;
-        Ok(encoding.get_ids().to_vec())
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        ids(&self.tokenizer, text)
+    }
+
+    /// Token ids of text that must not pass for a marker: added tokens in it are encoded letter by
+    /// letter, like any other text.
+    pub fn encode_plain(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        let plain = self.plain.get_or_init(|| without_added_tokens(&self.json));
+        ids(plain.as_ref().map_err(|reason| TokenizerError::Encode(reason.clone()))?, text)
     }
 
     /// The text of tokens. Bytes that are not UTF-8 become replacement characters.
@@ -113,6 +107,11 @@ impl Tokenizer {
     pub fn json(&self) -> &[u8] {
         &self.json
     }
+}
+
+fn ids(tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<Vec<u32>, TokenizerError> {
+    let encoding = tokenizer.encode_fast(text, false);
+    encoding.map(|it| it.get_ids().to_vec()).map_err(|error| TokenizerError::Encode(error.to_string()))
 }
 
 /// Prompts are neither cut nor padded, whatever the file says.
@@ -169,17 +168,14 @@ mod tests {
                       "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
                       "vocab": vocab, "merges": ["a b", "ab c"]}
         });
-        Tokenizer::new(json.to_string().into_bytes(), "a test").unwrap()
+        Tokenizer::from_json(json.to_string().into_bytes(), "a test").unwrap()
     }
 
     #[test]
     fn text_is_encoded_as_written() {
         let tokenizer = tokenizer();
-        assert_eq!(
-            tokenizer.encode("abcab aba ccab", Markers::Parse).unwrap(),
-            [14, 13, 10, 13, 0, 10, 2, 2, 13]
-        );
-        assert_eq!(tokenizer.encode("", Markers::Plain).unwrap(), [0u32; 0]);
+        assert_eq!(tokenizer.encode("abcab aba ccab").unwrap(), [14, 13, 10, 13, 0, 10, 2, 2, 13]);
+        assert_eq!(tokenizer.encode_plain("").unwrap(), [0u32; 0]);
         assert_eq!(tokenizer.size(), 18);
         assert_eq!(tokenizer.token_id("<|end|>"), Some(15));
     }
@@ -187,8 +183,8 @@ mod tests {
     #[test]
     fn markers_are_tokens_or_plain_text() {
         let tokenizer = tokenizer();
-        assert_eq!(tokenizer.encode("a<|end|><a>b", Markers::Parse).unwrap(), [0, 15, 16, 1]);
-        let plain = tokenizer.encode("a<|end|><a>b", Markers::Plain).unwrap();
+        assert_eq!(tokenizer.encode("a<|end|><a>b").unwrap(), [0, 15, 16, 1]);
+        let plain = tokenizer.encode_plain("a<|end|><a>b").unwrap();
         assert!(plain.iter().all(|&id| id < 15), "{plain:?}");
         assert_eq!(tokenizer.decode(&plain, false).unwrap(), "a<|end|><a>b");
     }
@@ -196,7 +192,7 @@ mod tests {
     #[test]
     fn tokens_are_decoded_to_text() {
         let tokenizer = tokenizer();
-        let ids = tokenizer.encode("abc \u{e4}<|end|>", Markers::Parse).unwrap();
+        let ids = tokenizer.encode("abc \u{e4}<|end|>").unwrap();
         assert_eq!(tokenizer.decode(&ids, false).unwrap(), "abc \u{e4}<|end|>");
         assert_eq!(tokenizer.decode(&ids, true).unwrap(), "abc \u{e4}");
         assert!(
@@ -206,9 +202,9 @@ mod tests {
 
     #[test]
     fn what_is_no_tokenizer_is_named() {
-        let error = Tokenizer::new(b"{}".to_vec(), "over there").unwrap_err();
+        let error = Tokenizer::from_json(b"{}".to_vec(), "over there").unwrap_err();
         assert!(error.to_string().starts_with("over there: "), "{error}");
-        let error = Tokenizer::load(Path::new("/nowhere/at/all")).unwrap_err();
+        let error = Tokenizer::from_file(Path::new("/nowhere/at/all")).unwrap_err();
         assert!(
             matches!(error, TokenizerError::Read { .. }) && error.to_string().contains("/nowhere/at/all")
         );

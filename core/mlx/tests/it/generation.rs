@@ -208,6 +208,20 @@ fn generations_can_be_cancelled_or_dropped() {
 }
 
 #[test]
+fn a_runtime_can_be_dropped_under_its_generations() {
+    let runtime = runtime();
+    let first = runtime.generate(Request { stops: limit(1000), ..request() });
+    let second = runtime.generate(Request { stops: limit(1000), ..request() });
+    drop(runtime);
+    for generation in [first, second] {
+        match generation.last().unwrap() {
+            Ok(Event::Finished(finish)) => assert_eq!(finish.reason, FinishReason::Cancelled),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn progress_of_a_chunked_prefill_is_reported() {
     let runtime = runtime();
     let request = Request { prefill_chunk: 4, stops: limit(1), ..Request::new((0..11).collect()) };

@@ -20,6 +20,7 @@ fn plain() -> Pick<'static> {
         min_p: 0.0,
         draw: 0.5,
         logprobs: Logprobs::Allowed,
+        report_overruled: false,
     }
 }
 
@@ -297,4 +298,18 @@ fn settings_are_checked() {
     assert_eq!(named(bad(|p| p.repetition_penalty = 0.0)), "repetition_penalty");
     assert_eq!(named(bad(|p| p.presence_penalty = f32::INFINITY)), "presence_penalty");
     assert_eq!(named(bad(|p| p.logit_bias = vec![(3, f32::NAN)])), "bias");
+}
+
+#[test]
+fn an_overruled_first_choice_is_reported_on_request() {
+    let logits = [1.0, 5.0, 3.0];
+    let sample = |report_overruled, mask: &[u32]| {
+        let params = SamplingParams { report_overruled, ..SamplingParams::greedy() };
+        let sampled = Sampler::new(params, &[]).unwrap().sample(&mut logits.clone(), Some(mask)).unwrap();
+        (sampled.id, sampled.overruled)
+    };
+    assert_eq!(sample(true, &[0b101]), (2, Some(1)));
+    assert_eq!(sample(true, &[0b001]), (0, Some(1)), "forced tokens too");
+    assert_eq!(sample(true, &[0b111]), (1, None));
+    assert_eq!(sample(false, &[0b101]), (2, None));
 }
