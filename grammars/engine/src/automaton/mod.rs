@@ -1,0 +1,200 @@
+//! Byte automata: what a run of bytes may look like, without nesting.
+//!
+//! An [`Automaton`] describes its states as short lists of numbers and computes one transition at a time;
+//! [`LazyDfa`] numbers the states it meets and keeps the transitions in a table that any thread may read without a
+//! lock. Invariant that makes masks exact: `step` reports `Dead` unless the reached state can still accept.
+
+mod explicit;
+mod json_string;
+mod lengths;
+mod number;
+mod regex;
+mod text;
+mod utf8;
+
+use crate::GrammarError;
+use rustc_hash::FxHashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+pub(crate) use explicit::{Both, Explicit, Not};
+pub use json_string::Escapes;
+pub(crate) use json_string::JsonString;
+pub(crate) use lengths::{LengthBounds, Lengths};
+pub(crate) use number::{Bound, Decimal, Number, number_dfa};
+pub(crate) use regex::Regex;
+pub(crate) use text::{FreeText, NotWords, RawText, narrow};
+
+/// What a byte does to a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Nothing that begins like this is in the language.
+    Dead,
+    /// The byte continues a character.
+    Within,
+    /// The byte is the first of a character (an escape counts as one character).
+    Starts,
+}
+
+/// A deterministic automaton with structured states.
+pub(crate) trait Automaton: Send + Sync {
+    /// The start state; `out` is empty.
+    fn start(&self, out: &mut Vec<u32>);
+    /// The state after `byte`, written to `out` (which is cleared first).
+    fn step(&self, state: &[u32], byte: u8, out: &mut Vec<u32>) -> Step;
+    /// True if the text may end here.
+    fn accepts(&self, state: &[u32]) -> bool;
+    /// How many more characters (first bytes yet to come) an accepted text may have from here.
+    fn lengths(&self, state: &[u32]) -> Lengths;
+}
+
+/// Most states that one lazy automaton may have before it refuses to go on.
+const MAX_STATES: u32 = 1 << 15;
+const UNKNOWN: u32 = u32::MAX;
+const DEAD: u32 = u32::MAX - 1;
+const FULL: u32 = u32::MAX - 2;
+
+struct Row {
+    next: [AtomicU32; 256],
+    info: OnceLock<RowInfo>,
+    lengths: OnceLock<Lengths>,
+}
+
+#[derive(Clone, Copy)]
+struct RowInfo {
+    accepts: bool,
+    live: bool,
+}
+
+/// A transition's target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The state reached.
+    pub(crate) state: u32,
+    /// True if the byte was the first of a character.
+    pub(crate) starts: bool,
+}
+
+/// Numbered states of an automaton, filled in as they are met.
+pub(crate) struct LazyDfa {
+    automaton: Box<dyn Automaton>,
+    chunks: [OnceLock<Box<[Row]>>; 16],
+    build: Mutex<Build>,
+}
+
+#[derive(Default)]
+struct Build {
+    ids: FxHashMap<Box<[u32]>, u32>,
+    keys: Vec<Box<[u32]>>,
+}
+
+impl LazyDfa {
+    /// State 0 is the start.
+    pub(crate) fn new(automaton: Box<dyn Automaton>) -> LazyDfa {
+        let dfa =
+            LazyDfa { automaton, chunks: std::array::from_fn(|_| OnceLock::new()), build: Mutex::default() };
+        let mut key = Vec::new();
+        dfa.automaton.start(&mut key);
+        let mut build = dfa.build.lock().unwrap_or_else(PoisonError::into_inner);
+        dfa.intern(&mut build, &key);
+        drop(build);
+        dfa
+    }
+
+    #[inline]
+    fn row(&self, state: u32) -> &Row {
+        // Chunk c holds 8 << c rows, so chunk starts are 8 * (2^c - 1).
+        let at = state + 8;
+        let chunk = 28 - at.leading_zeros();
+        let rows = self.chunks[chunk as usize].get_or_init(|| {
+            (0..8usize << chunk)
+                .map(|_| Row {
+                    next: [const { AtomicU32::new(UNKNOWN) }; 256],
+                    info: OnceLock::new(),
+                    lengths: OnceLock::new(),
+                })
+                .collect()
+        });
+        &rows[(at - (8 << chunk)) as usize]
+    }
+
+    /// The transition under `byte`: `Ok(None)` if dead, an error if the automaton grew beyond its limit.
+    #[inline]
+    pub(crate) fn step(&self, state: u32, byte: u8) -> Result<Option<Target>, GrammarError> {
+        let cell = &self.row(state).next[byte as usize];
+        let mut value = cell.load(Ordering::Acquire);
+        if value == UNKNOWN {
+            value = self.fill(state, byte);
+        }
+        match value {
+            DEAD => Ok(None),
+            FULL => Err(GrammarError::Limit { what: "states of one automaton", limit: u64::from(MAX_STATES) }),
+            _ => Ok(Some(Target { state: value >> 1, starts: value & 1 == 1 })),
+        }
+    }
+
+    /// True if the text may end in `state`.
+    #[inline]
+    pub(crate) fn accepts(&self, state: u32) -> bool {
+        self.row(state).info.get().is_some_and(|info| info.accepts)
+    }
+
+    /// True if some byte may follow in `state`.
+    #[inline]
+    pub(crate) fn live(&self, state: u32) -> bool {
+        self.row(state).info.get().is_some_and(|info| info.live)
+    }
+
+    /// See [`Automaton::lengths`].
+    pub(crate) fn lengths(&self, state: u32) -> &Lengths {
+        self.row(state).lengths.get_or_init(|| {
+            let build = self.build.lock().unwrap_or_else(PoisonError::into_inner);
+            let key = build.keys[state as usize].clone();
+            drop(build);
+            self.automaton.lengths(&key)
+        })
+    }
+
+    #[cold]
+    fn fill(&self, state: u32, byte: u8) -> u32 {
+        let mut build = self.build.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut key = Vec::new();
+        let step = self.automaton.step(&build.keys[state as usize], byte, &mut key);
+        let value = match step {
+            Step::Dead => DEAD,
+            Step::Within | Step::Starts => match self.intern(&mut build, &key) {
+                Some(id) => id << 1 | u32::from(step == Step::Starts),
+                None => FULL,
+            },
+        };
+        self.row(state).next[byte as usize].store(value, Ordering::Release);
+        value
+    }
+
+    fn intern(&self, build: &mut Build, key: &[u32]) -> Option<u32> {
+        if let Some(&id) = build.ids.get(key) {
+            return Some(id);
+        }
+        let id = build.keys.len() as u32;
+        if id >= MAX_STATES {
+            return None;
+        }
+        let mut scratch = Vec::new();
+        // Printable bytes first: they settle the question for nearly every state.
+        let mut bytes = (0x20..=0xffu8).chain(0..0x20);
+        let info = RowInfo {
+            accepts: self.automaton.accepts(key),
+            live: bytes.any(|b| self.automaton.step(key, b, &mut scratch) != Step::Dead),
+        };
+        let _ = self.row(id).info.set(info);
+        build.ids.insert(key.into(), id);
+        build.keys.push(key.into());
+        Some(id)
+    }
+}
+
+/// True if the byte is the first of a character in UTF-8.
+#[inline]
+pub(crate) fn is_lead(byte: u8) -> bool {
+    byte & 0xc0 != 0x80
+}

@@ -1,0 +1,396 @@
+//! The grammar: an immutable graph of hash-consed nodes, and what follows from it (which nodes accept anything,
+//! which accept the empty text). Knows no vocabulary. Built by [`GrammarBuilder`](crate::GrammarBuilder).
+
+use crate::terminal::Terminal;
+use crate::GrammarError;
+use std::sync::{Arc, OnceLock};
+
+/// A part of a grammar under construction: a handle into its [`GrammarBuilder`](crate::GrammarBuilder).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Expr(pub(crate) u32);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Node {
+    Empty,
+    Never,
+    Bytes(Box<[u8]>),
+    Special(Box<str>),
+    Terminal(u32),
+    Seq(Box<[Expr]>),
+    Alt(Box<[Expr]>),
+    Switch(u32),
+    Repeat { item: Expr, separator: Option<Expr>, min: u32, max: Option<u32> },
+    Rule(u32),
+    Object(u32),
+}
+
+/// Non-empty literals, sorted and different, each with what follows it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct SwitchDef {
+    pub(crate) words: Vec<Box<[u8]>>,
+    pub(crate) then: Vec<Expr>,
+}
+
+/// An object: members in any or in declared order, none twice. `usable` and what follows it is filled in by
+/// [`Grammar::new`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ObjectDef {
+    pub(crate) open: Expr,
+    pub(crate) close: Expr,
+    pub(crate) comma: Expr,
+    /// Between a key and its value.
+    pub(crate) colon: Expr,
+    /// The declared keys as they are written, sorted.
+    pub(crate) keys: Vec<Box<[u8]>>,
+    /// For each key its declared position.
+    pub(crate) position: Vec<u32>,
+    /// By declared position.
+    pub(crate) values: Vec<Expr>,
+    pub(crate) required: Vec<bool>,
+    /// Undeclared keys and their values.
+    pub(crate) rest: Vec<(Expr, Expr)>,
+    pub(crate) any_order: bool,
+    pub(crate) min: u64,
+    pub(crate) max: Option<u64>,
+    pub(crate) usable: Vec<bool>,
+    /// By declared position: the first required position from there on.
+    pub(crate) next_required: Vec<u32>,
+    /// By declared position: how many usable properties lie from there on.
+    pub(crate) usable_from: Vec<u32>,
+    /// By declared position: how many required ones.
+    pub(crate) required_from: Vec<u32>,
+    pub(crate) rest_usable: Vec<bool>,
+}
+
+impl ObjectDef {
+    pub(crate) fn rest_open(&self) -> bool {
+        self.rest_usable.iter().any(|&u| u)
+    }
+
+    /// True if the numbers of members matter.
+    pub(crate) fn counted(&self) -> bool {
+        self.min > 0 || self.max.is_some()
+    }
+}
+
+/// A language over bytes and special tokens. Immutable; share it through `Arc`.
+pub struct Grammar {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) switches: Vec<SwitchDef>,
+    pub(crate) objects: Vec<ObjectDef>,
+    pub(crate) terminals: Vec<Arc<Terminal>>,
+    pub(crate) rules: Vec<(Box<str>, Expr)>,
+    pub(crate) root: Expr,
+    pub(crate) nullable: Vec<bool>,
+    pub(crate) productive: Vec<bool>,
+    shortest: OnceLock<Vec<u64>>,
+}
+
+impl std::fmt::Debug for Grammar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Grammar").field("nodes", &self.nodes.len()).field("root", &self.root).finish()
+    }
+}
+
+impl Grammar {
+    pub(crate) fn new(
+        nodes: Vec<Node>,
+        switches: Vec<SwitchDef>,
+        objects: Vec<ObjectDef>,
+        terminals: Vec<Arc<Terminal>>,
+        rules: Vec<(Box<str>, Expr)>,
+        root: Expr,
+    ) -> Result<Grammar, GrammarError> {
+        let mut grammar = Grammar {
+            nullable: vec![false; nodes.len()],
+            productive: vec![false; nodes.len()],
+            nodes,
+            switches,
+            objects,
+            terminals,
+            rules,
+            root,
+            shortest: OnceLock::new(),
+        };
+        grammar.settle();
+        grammar.refuse_left_recursion()?;
+        if !grammar.productive[root.0 as usize] {
+            return Err(GrammarError::Empty("no text can complete it".into()));
+        }
+        Ok(grammar)
+    }
+
+    /// Number of nodes: a measure of the grammar's size.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Never true: a grammar has at least its root.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    #[inline]
+    pub(crate) fn node(&self, expr: Expr) -> &Node {
+        &self.nodes[expr.0 as usize]
+    }
+
+    fn yes(&self, table: &[bool], expr: Expr) -> bool {
+        table[expr.0 as usize]
+    }
+
+    /// Computes `nullable` and `productive` as least fixed points, then removes what is not productive.
+    fn settle(&mut self) {
+        loop {
+            let mut changed = false;
+            for id in 0..self.nodes.len() {
+                if !self.productive[id] && self.is_productive(id) {
+                    self.productive[id] = true;
+                    changed = true;
+                }
+                if !self.nullable[id] && self.is_nullable(id) {
+                    self.nullable[id] = true;
+                    changed = true;
+                }
+            }
+            if !changed {
+                break;
+            }
+        }
+        for switch in &mut self.switches {
+            let keep: Vec<bool> = switch.then.iter().map(|e| self.productive[e.0 as usize]).collect();
+            let mut kept = keep.iter();
+            switch.words.retain(|_| *kept.next().unwrap_or(&false));
+            let mut kept = keep.iter();
+            switch.then.retain(|_| *kept.next().unwrap_or(&false));
+        }
+        for object in &mut self.objects {
+            let n = object.values.len();
+            object.usable = object.values.iter().map(|v| self.productive[v.0 as usize]).collect();
+            object.rest_usable = object
+                .rest
+                .iter()
+                .map(|(k, v)| self.productive[k.0 as usize] && self.productive[v.0 as usize])
+                .collect();
+            object.next_required = vec![n as u32; n + 1];
+            object.usable_from = vec![0; n + 1];
+            object.required_from = vec![0; n + 1];
+            for i in (0..n).rev() {
+                object.next_required[i] =
+                    if object.required[i] { i as u32 } else { object.next_required[i + 1] };
+                object.usable_from[i] = object.usable_from[i + 1] + u32::from(object.usable[i]);
+                object.required_from[i] = object.required_from[i + 1] + u32::from(object.required[i]);
+            }
+        }
+    }
+
+    fn is_productive(&self, id: usize) -> bool {
+        let yes = |e: &Expr| self.yes(&self.productive, *e);
+        match &self.nodes[id] {
+            Node::Empty | Node::Bytes(_) | Node::Special(_) | Node::Terminal(_) => true,
+            Node::Never => false,
+            Node::Seq(parts) => parts.iter().all(yes),
+            Node::Alt(parts) => parts.iter().any(yes),
+            Node::Switch(s) => self.switches[*s as usize].then.iter().any(yes),
+            Node::Repeat { item, separator, min, .. } => {
+                *min == 0 || yes(item) && (*min == 1 || separator.as_ref().is_none_or(yes))
+            }
+            Node::Rule(r) => yes(&self.rules[*r as usize].1),
+            Node::Object(o) => {
+                let o = &self.objects[*o as usize];
+                let usable = o.values.iter().filter(|v| yes(v)).count() as u64;
+                let required = o.required.iter().filter(|&&r| r).count() as u64;
+                let rest = o.rest.iter().any(|(k, v)| yes(k) && yes(v));
+                [o.open, o.close].iter().all(yes)
+                    && o.values.iter().zip(&o.required).all(|(v, &required)| !required || yes(v))
+                    && usable + u64::from(rest) >= o.min
+                    && o.max.is_none_or(|max| required <= max)
+                    && (o.min.max(required) < 1 || yes(&o.colon))
+                    && (o.min.max(required) < 2 || yes(&o.comma))
+            }
+        }
+    }
+
+    fn is_nullable(&self, id: usize) -> bool {
+        let yes = |e: &Expr| self.yes(&self.nullable, *e);
+        match &self.nodes[id] {
+            Node::Empty => true,
+            Node::Never | Node::Bytes(_) | Node::Special(_) | Node::Switch(_) => false,
+            Node::Terminal(t) => self.terminals[*t as usize].nullable(),
+            Node::Seq(parts) => parts.iter().all(yes),
+            Node::Alt(parts) => parts.iter().any(yes),
+            Node::Repeat { item, separator, min, .. } => {
+                *min == 0 || yes(item) && (*min == 1 || separator.as_ref().is_none_or(yes))
+            }
+            Node::Rule(r) => yes(&self.rules[*r as usize].1),
+            Node::Object(o) => {
+                let o = &self.objects[*o as usize];
+                yes(&o.open) && yes(&o.close) && o.min == 0 && !o.required.contains(&true)
+            }
+        }
+    }
+
+    /// What a node may begin with without a byte being consumed first.
+    fn left_edges(&self, id: u32, out: &mut Vec<u32>) {
+        let yes = |e: &Expr| self.yes(&self.nullable, *e);
+        match &self.nodes[id as usize] {
+            Node::Seq(parts) => {
+                for part in parts.iter() {
+                    out.push(part.0);
+                    if !yes(part) {
+                        break;
+                    }
+                }
+            }
+            Node::Alt(parts) => out.extend(parts.iter().map(|p| p.0)),
+            Node::Repeat { item, separator, .. } => {
+                out.push(item.0);
+                if let (true, Some(separator)) = (yes(item), separator) {
+                    out.push(separator.0);
+                }
+            }
+            Node::Rule(r) => out.push(self.rules[*r as usize].1.0),
+            Node::Object(o) => {
+                let o = &self.objects[*o as usize];
+                out.push(o.open.0);
+                if yes(&o.open) {
+                    out.push(o.close.0);
+                    for (key, value) in &o.rest {
+                        out.push(key.0);
+                        if yes(key) {
+                            out.extend([o.colon.0, value.0]);
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn refuse_left_recursion(&self) -> Result<(), GrammarError> {
+        // Depth-first with colours: 1 on the path, 2 done.
+        let mut colour = vec![0u8; self.nodes.len()];
+        let mut edges = Vec::new();
+        for root in 0..self.nodes.len() as u32 {
+            let mut stack = vec![(root, false)];
+            while let Some((id, leaving)) = stack.pop() {
+                if leaving {
+                    colour[id as usize] = 2;
+                    continue;
+                }
+                if colour[id as usize] != 0 {
+                    continue;
+                }
+                colour[id as usize] = 1;
+                stack.push((id, true));
+                edges.clear();
+                self.left_edges(id, &mut edges);
+                for &to in &edges {
+                    match colour[to as usize] {
+                        1 => {
+                            let on_path = stack.iter().filter(|(_, leaving)| *leaving).map(|(id, _)| *id);
+                            let name = on_path.chain([to]).filter_map(|id| match &self.nodes[id as usize] {
+                                Node::Rule(r) => Some(self.rules[*r as usize].0.to_string()),
+                                _ => None,
+                            });
+                            return Err(GrammarError::LeftRecursion(name.last().unwrap_or_default()));
+                        }
+                        0 => stack.push((to, false)),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of bytes of the shortest text of each node (of a special token: the bytes of its name); a proven
+    /// upper bound where a pattern is combined with a length.
+    pub(crate) fn shortest(&self, expr: Expr) -> u64 {
+        self.shortest.get_or_init(|| self.all_shortest())[expr.0 as usize]
+    }
+
+    fn all_shortest(&self) -> Vec<u64> {
+        const FAR: u64 = u64::MAX;
+        let mut table = vec![FAR; self.nodes.len()];
+        loop {
+            let mut changed = false;
+            for id in 0..self.nodes.len() {
+                let at = |e: &Expr| table[e.0 as usize];
+                let value = match &self.nodes[id] {
+                    Node::Empty => 0,
+                    Node::Never => FAR,
+                    Node::Bytes(b) => b.len() as u64,
+                    Node::Special(name) => name.len() as u64,
+                    Node::Terminal(t) => self.terminals[*t as usize].shortest(0, 0),
+                    Node::Seq(parts) => parts.iter().map(at).fold(0, u64::saturating_add),
+                    Node::Alt(parts) => parts.iter().map(at).min().unwrap_or(FAR),
+                    Node::Switch(s) => {
+                        let s = &self.switches[*s as usize];
+                        let each = s.words.iter().zip(&s.then);
+                        each.map(|(w, e)| at(e).saturating_add(w.len() as u64)).min().unwrap_or(FAR)
+                    }
+                    Node::Repeat { item, separator, min, .. } => {
+                        let min = u64::from(*min);
+                        let separators = separator.as_ref().map_or(0, at).saturating_mul(min.saturating_sub(1));
+                        if min == 0 { 0 } else { at(item).saturating_mul(min).saturating_add(separators) }
+                    }
+                    Node::Rule(r) => at(&self.rules[*r as usize].1),
+                    Node::Object(o) => self.shortest_object(&self.objects[*o as usize], &at),
+                };
+                if value < table[id] {
+                    table[id] = value;
+                    changed = true;
+                }
+            }
+            if !changed {
+                return table;
+            }
+        }
+    }
+
+    fn shortest_object(&self, o: &ObjectDef, at: &dyn Fn(&Expr) -> u64) -> u64 {
+        let members = self.shortest_members(o, at, 0, |i| !o.required[i]);
+        at(&o.open).saturating_add(at(&o.close)).saturating_add(members)
+    }
+
+    /// Bytes for every required property, and for enough others (if `optional` allows) to reach the minimum, given
+    /// `count` members so far.
+    pub(crate) fn shortest_members(
+        &self,
+        o: &ObjectDef,
+        at: &dyn Fn(&Expr) -> u64,
+        count: u64,
+        optional: impl Fn(usize) -> bool,
+    ) -> u64 {
+        let mut written = vec![0u64; o.values.len()];
+        for (key, &position) in o.keys.iter().zip(&o.position) {
+            written[position as usize] = key.len() as u64;
+        }
+        let member = |i: usize| written[i].saturating_add(at(&o.colon)).saturating_add(at(&o.values[i]));
+        let mut total = 0u64;
+        let mut members = count;
+        let mut others = Vec::new();
+        for i in 0..o.values.len() {
+            if optional(i) {
+                others.push(member(i));
+            } else if o.required[i] {
+                total = total.saturating_add(member(i));
+                members += 1;
+            }
+        }
+        if members < o.min {
+            let rest = o.rest.iter().map(|(k, v)| {
+                at(k).saturating_add(at(&o.colon)).saturating_add(at(v))
+            });
+            others.extend(rest);
+            others.sort_unstable();
+            for cost in others.into_iter().take((o.min - members) as usize) {
+                total = total.saturating_add(cost);
+                members += 1;
+            }
+        }
+        let commas = members.saturating_sub(count.max(1));
+        total.saturating_add(at(&o.comma).saturating_mul(commas))
+    }
+}

@@ -1,0 +1,590 @@
+//! The pushdown machine: what a grammar may do next, byte by byte.
+//!
+//! A configuration is a set of *heads*. A head is a leaf that waits for a byte (or for a special token) and a stack
+//! of frames that says what follows the leaf. Stacks are linked cells in an append-only arena: going back is
+//! truncating the arena, and stacks share their lower parts. Every head is alive: some text completes it.
+//!
+//! While it runs, the machine notes how deep it looked into the stacks it was given ([`Machine::low`]). What a token
+//! mask depends on is exactly the leaf and the frames looked at; `mask` keys its memory with that.
+
+use crate::compiled::Context;
+use crate::grammar::{Expr, Node, ObjectDef};
+use crate::GrammarError;
+use rustc_hash::FxHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// What waits for the next byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Leaf {
+    /// The output may end here.
+    End,
+    /// A literal, from this byte on.
+    Bytes { node: u32, at: u32 },
+    /// Words `low..high` of a switch, which agree on `depth` bytes.
+    Switch { id: u32, low: u32, high: u32, depth: u32 },
+    /// Keys `low..high` of an object, which agree on `depth` bytes; `rest` and `seen` are the object's state.
+    Keys { id: u32, low: u32, high: u32, depth: u32, rest: u32, seen: u64 },
+    /// A terminal in this state, after this many characters.
+    Terminal { id: u32, state: u32, count: u64 },
+    /// A special token of the vocabulary.
+    Special { token: u32 },
+}
+
+/// What follows when the leaf is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Frame {
+    /// The end of the output.
+    Bottom,
+    /// A sequence, from this part on.
+    Seq { node: u32, next: u32 },
+    /// One more part.
+    Then { expr: Expr },
+    /// A repetition after this many items.
+    Repeat { node: u32, count: u32 },
+    /// An object after a member (or before the first).
+    Member { id: u32, rest: u32, seen: u64 },
+    /// An object behind a comma.
+    Keys { id: u32, rest: u32, seen: u64 },
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cell {
+    pub(crate) frame: Frame,
+    pub(crate) parent: u32,
+    /// 0 for the bottom.
+    pub(crate) depth: u32,
+    hash: u64,
+}
+
+/// A leaf and the stack that follows it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head {
+    pub(crate) leaf: Leaf,
+    pub(crate) stack: u32,
+}
+
+#[derive(Clone, Copy)]
+enum Todo {
+    Enter(Expr, u32),
+    Resume(u32),
+}
+
+/// The empty stack.
+pub(crate) const BOTTOM: u32 = 0;
+/// Nothing was looked at.
+pub(crate) const UNTOUCHED: u32 = u32::MAX;
+const MAX_HEADS: usize = 2048;
+const MAX_CELLS: usize = 1 << 26;
+const MAX_EXPANSIONS: u32 = 1 << 17;
+
+/// Stacks and scratch space.
+#[derive(Clone)]
+pub(crate) struct Machine {
+    pub(crate) cells: Vec<Cell>,
+    /// Depth of the lowest stack cell that was read since this was last reset.
+    pub(crate) low: u32,
+    todo: Vec<Todo>,
+    /// Repetitions of empty items met during one expansion.
+    loops: Vec<(Frame, u32)>,
+}
+
+impl Machine {
+    pub(crate) fn new() -> Machine {
+        let bottom = Cell { frame: Frame::Bottom, parent: BOTTOM, depth: 0, hash: 0 };
+        Machine { cells: vec![bottom], low: UNTOUCHED, todo: Vec::new(), loops: Vec::new() }
+    }
+
+    #[inline]
+    pub(crate) fn cell(&self, stack: u32) -> &Cell {
+        &self.cells[stack as usize]
+    }
+
+    fn push(&mut self, frame: Frame, parent: u32) -> u32 {
+        let below = &self.cells[parent as usize];
+        let mut hasher = FxHasher::default();
+        below.hash.hash(&mut hasher);
+        frame.hash(&mut hasher);
+        let cell = Cell { frame, parent, depth: below.depth + 1, hash: hasher.finish() };
+        self.cells.push(cell);
+        self.cells.len() as u32 - 1
+    }
+
+    fn same(&self, mut a: u32, mut b: u32) -> bool {
+        while a != b {
+            let (x, y) = (&self.cells[a as usize], &self.cells[b as usize]);
+            if x.hash != y.hash || x.depth != y.depth || x.frame != y.frame {
+                return false;
+            }
+            (a, b) = (x.parent, y.parent);
+        }
+        true
+    }
+
+    #[inline]
+    fn add(&self, head: Head, from: usize, out: &mut Vec<Head>) -> Result<(), GrammarError> {
+        if out[from..].iter().any(|h| h.leaf == head.leaf && self.same(h.stack, head.stack)) {
+            return Ok(());
+        }
+        if out.len() - from >= MAX_HEADS {
+            return Err(GrammarError::Limit { what: "simultaneous readings of the text", limit: MAX_HEADS as u64 });
+        }
+        out.push(head);
+        Ok(())
+    }
+
+    /// The heads of a grammar's start, added to `out`.
+    pub(crate) fn start(&mut self, ctx: Context<'_>, out: &mut Vec<Head>) -> Result<(), GrammarError> {
+        let from = out.len();
+        self.expand(ctx, Todo::Enter(ctx.grammar.root, BOTTOM), from, out)
+    }
+
+    /// The heads of what follows a finished leaf, added to `out`.
+    pub(crate) fn resume(
+        &mut self,
+        ctx: Context<'_>,
+        stack: u32,
+        from: usize,
+        out: &mut Vec<Head>,
+    ) -> Result<(), GrammarError> {
+        self.expand(ctx, Todo::Resume(stack), from, out)
+    }
+
+    fn expand(
+        &mut self,
+        ctx: Context<'_>,
+        first: Todo,
+        from: usize,
+        out: &mut Vec<Head>,
+    ) -> Result<(), GrammarError> {
+        self.todo.clear();
+        self.loops.clear();
+        self.todo.push(first);
+        let mut expansions = 0;
+        while let Some(todo) = self.todo.pop() {
+            expansions += 1;
+            if expansions > MAX_EXPANSIONS {
+                return Err(GrammarError::Limit {
+                    what: "expansions at one position",
+                    limit: u64::from(MAX_EXPANSIONS),
+                });
+            }
+            match todo {
+                Todo::Enter(expr, stack) => self.enter(ctx, expr, stack, from, out)?,
+                Todo::Resume(stack) => self.pop(ctx, stack, from, out)?,
+            }
+        }
+        if self.cells.len() > MAX_CELLS {
+            return Err(GrammarError::Limit { what: "stack cells", limit: MAX_CELLS as u64 });
+        }
+        Ok(())
+    }
+
+    fn enter(
+        &mut self,
+        ctx: Context<'_>,
+        expr: Expr,
+        stack: u32,
+        from: usize,
+        out: &mut Vec<Head>,
+    ) -> Result<(), GrammarError> {
+        let grammar = ctx.grammar;
+        if !grammar.productive[expr.0 as usize] {
+            return Ok(());
+        }
+        match grammar.node(expr) {
+            Node::Never => {}
+            Node::Empty => self.todo.push(Todo::Resume(stack)),
+            Node::Bytes(_) => self.add(Head { leaf: Leaf::Bytes { node: expr.0, at: 0 }, stack }, from, out)?,
+            Node::Special(_) => {
+                let leaf = match ctx.specials.get(&expr.0) {
+                    Some(&token) => Leaf::Special { token },
+                    None => Leaf::Bytes { node: expr.0, at: 0 },
+                };
+                self.add(Head { leaf, stack }, from, out)?;
+            }
+            Node::Terminal(id) => {
+                let terminal = &grammar.terminals[*id as usize];
+                if terminal.nullable() {
+                    self.todo.push(Todo::Resume(stack));
+                }
+                self.add(Head { leaf: Leaf::Terminal { id: *id, state: 0, count: 0 }, stack }, from, out)?;
+            }
+            Node::Seq(parts) => {
+                let rest = self.push(Frame::Seq { node: expr.0, next: 1 }, stack);
+                self.todo.push(Todo::Enter(parts[0], rest));
+            }
+            Node::Alt(parts) => self.todo.extend(parts.iter().rev().map(|&part| Todo::Enter(part, stack))),
+            Node::Switch(id) => {
+                let high = grammar.switches[*id as usize].words.len() as u32;
+                self.add(Head { leaf: Leaf::Switch { id: *id, low: 0, high, depth: 0 }, stack }, from, out)?;
+            }
+            Node::Repeat { item, min, .. } => {
+                if *min == 0 {
+                    self.todo.push(Todo::Resume(stack));
+                }
+                if grammar.productive[item.0 as usize] {
+                    let after = self.push(Frame::Repeat { node: expr.0, count: 1 }, stack);
+                    self.todo.push(Todo::Enter(*item, after));
+                }
+            }
+            Node::Rule(rule) => self.todo.push(Todo::Enter(grammar.rules[*rule as usize].1, stack)),
+            Node::Object(id) => {
+                let open = grammar.objects[*id as usize].open;
+                let after = self.push(Frame::Member { id: *id, rest: 0, seen: 0 }, stack);
+                self.todo.push(Todo::Enter(open, after));
+            }
+        }
+        Ok(())
+    }
+
+    fn pop(
+        &mut self,
+        ctx: Context<'_>,
+        stack: u32,
+        from: usize,
+        out: &mut Vec<Head>,
+    ) -> Result<(), GrammarError> {
+        let Cell { frame, parent, depth, .. } = self.cells[stack as usize];
+        self.low = self.low.min(depth);
+        let grammar = ctx.grammar;
+        match frame {
+            Frame::Bottom => self.add(Head { leaf: Leaf::End, stack: BOTTOM }, from, out)?,
+            Frame::Then { expr } => self.todo.push(Todo::Enter(expr, parent)),
+            Frame::Seq { node, next } => {
+                let Node::Seq(parts) = &grammar.nodes[node as usize] else { return Ok(()) };
+                let below = if next as usize + 1 < parts.len() {
+                    self.push(Frame::Seq { node, next: next + 1 }, parent)
+                } else {
+                    // The last part needs no frame: tail calls keep stacks short.
+                    parent
+                };
+                self.todo.push(Todo::Enter(parts[next as usize], below));
+            }
+            Frame::Repeat { node, count } => {
+                let Node::Repeat { item, separator, min, max } = &grammar.nodes[node as usize] else {
+                    return Ok(());
+                };
+                if grammar.nullable[item.0 as usize] {
+                    if self.loops.contains(&(frame, parent)) {
+                        return Ok(());
+                    }
+                    self.loops.push((frame, parent));
+                }
+                if count >= *min {
+                    self.todo.push(Todo::Resume(parent));
+                }
+                if max.is_none_or(|max| count < max)
+                    && separator.is_none_or(|s| grammar.productive[s.0 as usize])
+                {
+                    // Without an upper bound, counting beyond the lower one says nothing.
+                    let count = if max.is_none() { (count + 1).min((*min).max(1)) } else { count + 1 };
+                    let after = self.push(Frame::Repeat { node, count }, parent);
+                    match separator {
+                        Some(separator) => {
+                            let then = self.push(Frame::Then { expr: *item }, after);
+                            self.todo.push(Todo::Enter(*separator, then));
+                        }
+                        None => self.todo.push(Todo::Enter(*item, after)),
+                    }
+                }
+            }
+            Frame::Member { id, rest, seen } => {
+                let object = &grammar.objects[id as usize];
+                let state = ctx.member_state(object, rest, seen);
+                if state.may_close(object) {
+                    self.todo.push(Todo::Enter(object.close, parent));
+                }
+                if state.may_go_on(object) {
+                    if state.members() == 0 {
+                        self.keys(ctx, id, rest, seen, parent, from, out)?;
+                    } else if grammar.productive[object.comma.0 as usize] {
+                        let keys = self.push(Frame::Keys { id, rest, seen }, parent);
+                        self.todo.push(Todo::Enter(object.comma, keys));
+                    }
+                }
+            }
+            Frame::Keys { id, rest, seen } => self.keys(ctx, id, rest, seen, parent, from, out)?,
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn keys(
+        &mut self,
+        ctx: Context<'_>,
+        id: u32,
+        rest: u32,
+        seen: u64,
+        parent: u32,
+        from: usize,
+        out: &mut Vec<Head>,
+    ) -> Result<(), GrammarError> {
+        let object = &ctx.grammar.objects[id as usize];
+        let state = ctx.member_state(object, rest, seen);
+        let high = object.keys.len() as u32;
+        if object.position.iter().any(|&p| state.may_take(object, p)) {
+            let leaf = Leaf::Keys { id, low: 0, high, depth: 0, rest, seen };
+            self.add(Head { leaf, stack: parent }, from, out)?;
+        }
+        if state.may_take_rest(object) {
+            let (rest, seen) = state.with_rest(object);
+            let after = self.push(Frame::Member { id, rest, seen }, parent);
+            for (&(key, value), &usable) in object.rest.iter().zip(&object.rest_usable) {
+                if usable {
+                    let value = self.push(Frame::Then { expr: value }, after);
+                    let colon = self.push(Frame::Then { expr: object.colon }, value);
+                    self.todo.push(Todo::Enter(key, colon));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The heads after `byte`, added to `out`, which already holds other sets up to its current length.
+    pub(crate) fn step(
+        &mut self,
+        ctx: Context<'_>,
+        head: Head,
+        byte: u8,
+        from: usize,
+        out: &mut Vec<Head>,
+    ) -> Result<(), GrammarError> {
+        let grammar = ctx.grammar;
+        let stack = head.stack;
+        match head.leaf {
+            Leaf::End | Leaf::Special { .. } => Ok(()),
+            Leaf::Bytes { node, at } => {
+                let bytes: &[u8] = match &grammar.nodes[node as usize] {
+                    Node::Bytes(bytes) => bytes,
+                    Node::Special(name) => name.as_bytes(),
+                    _ => &[],
+                };
+                if bytes.get(at as usize) != Some(&byte) {
+                    return Ok(());
+                }
+                if at as usize + 1 < bytes.len() {
+                    self.add(Head { leaf: Leaf::Bytes { node, at: at + 1 }, stack }, from, out)
+                } else {
+                    self.resume(ctx, stack, from, out)
+                }
+            }
+            Leaf::Switch { id, low, high, depth } => {
+                let switch = &grammar.switches[id as usize];
+                let (mut low, high) = crate::automaton::narrow(&switch.words, low, high, depth, byte);
+                let depth = depth + 1;
+                if low < high && switch.words[low as usize].len() == depth as usize {
+                    self.expand(ctx, Todo::Enter(switch.then[low as usize], stack), from, out)?;
+                    low += 1;
+                }
+                if low < high {
+                    self.add(Head { leaf: Leaf::Switch { id, low, high, depth }, stack }, from, out)?;
+                }
+                Ok(())
+            }
+            Leaf::Keys { id, low, high, depth, rest, seen } => {
+                let object = &grammar.objects[id as usize];
+                let (mut low, high) = crate::automaton::narrow(&object.keys, low, high, depth, byte);
+                let depth = depth + 1;
+                if low >= high {
+                    return Ok(());
+                }
+                let state = ctx.member_state(object, rest, seen);
+                if object.keys[low as usize].len() == depth as usize {
+                    let position = object.position[low as usize];
+                    if state.may_take(object, position) {
+                        let (rest, seen) = state.with(ctx, object, position)?;
+                        let after = self.push(Frame::Member { id, rest, seen }, stack);
+                        let value = self.push(Frame::Then { expr: object.values[position as usize] }, after);
+                        self.expand(ctx, Todo::Enter(object.colon, value), from, out)?;
+                    }
+                    low += 1;
+                }
+                let open = object.position[low as usize..high as usize].iter();
+                if open.into_iter().any(|&p| state.may_take(object, p)) {
+                    let leaf = Leaf::Keys { id, low, high, depth, rest, seen };
+                    self.add(Head { leaf, stack }, from, out)?;
+                }
+                Ok(())
+            }
+            Leaf::Terminal { id, state, count } => {
+                let terminal = &grammar.terminals[id as usize];
+                let Some(to) = terminal.step(state, count, byte)? else { return Ok(()) };
+                if to.goes_on {
+                    let leaf = Leaf::Terminal { id, state: to.state, count: to.count };
+                    self.add(Head { leaf, stack }, from, out)?;
+                }
+                if to.ends {
+                    self.resume(ctx, stack, from, out)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// An object's members so far.
+pub(crate) struct MemberState {
+    /// Declared members so far.
+    declared: u64,
+    /// Undeclared ones.
+    rest: u64,
+    /// Required properties that are still missing.
+    required_left: u64,
+    kind: Kind,
+}
+
+enum Kind {
+    /// Next declared position.
+    Ordered(u32),
+    /// Which declared positions were used.
+    Small(u64),
+    /// The same, for more than 64 declared properties, and the id of the set.
+    Large(Arc<[u64]>, u64),
+}
+
+impl Context<'_> {
+    /// Unpacks the state of an object.
+    pub(crate) fn member_state(self, object: &ObjectDef, rest: u32, seen: u64) -> MemberState {
+        if !object.any_order {
+            return MemberState {
+                declared: seen & 0xffff_ffff,
+                rest: seen >> 32,
+                required_left: u64::from(object.required_from[rest as usize]),
+                kind: Kind::Ordered(rest),
+            };
+        }
+        let (declared, kind) = if object.values.len() <= 64 {
+            (u64::from(seen.count_ones()), Kind::Small(seen))
+        } else {
+            let set = self.seen.get(seen, object.values.len());
+            (set.iter().map(|w| u64::from(w.count_ones())).sum(), Kind::Large(set, seen))
+        };
+        let mut state = MemberState { declared, rest: u64::from(rest), required_left: 0, kind };
+        let missing = |p: &usize| object.required[*p] && !state.has(*p as u32);
+        state.required_left = (0..object.values.len()).filter(missing).count() as u64;
+        state
+    }
+}
+
+impl MemberState {
+    pub(crate) fn members(&self) -> u64 {
+        self.declared + self.rest
+    }
+
+    fn has(&self, position: u32) -> bool {
+        match &self.kind {
+            Kind::Ordered(next) => position < *next,
+            Kind::Small(seen) => seen >> position & 1 == 1,
+            Kind::Large(set, _) => set[position as usize / 64] >> (position % 64) & 1 == 1,
+        }
+    }
+
+    /// True if the object may end here.
+    pub(crate) fn may_close(&self, object: &ObjectDef) -> bool {
+        self.declared + self.rest.min(1) >= object.min && self.required_left == 0
+    }
+
+    /// True if the declared property at this position may come next.
+    pub(crate) fn may_take(&self, object: &ObjectDef, position: u32) -> bool {
+        let at = position as usize;
+        if !object.usable[at] || self.has(position) {
+            return false;
+        }
+        if let Kind::Ordered(next) = self.kind {
+            if position > object.next_required[next as usize] {
+                return false;
+            }
+            let to_come = u64::from(object.usable_from[at + 1]);
+            let others = u64::from(self.rest > 0 || object.rest_open());
+            if self.declared + 1 + to_come + others < object.min {
+                return false;
+            }
+        }
+        let required = self.required_left - u64::from(object.required[at]);
+        object.max.is_none_or(|max| self.members() + 1 + required <= max)
+    }
+
+    /// True if an undeclared property may come next.
+    pub(crate) fn may_take_rest(&self, object: &ObjectDef) -> bool {
+        if !object.rest_open() {
+            return false;
+        }
+        let required = self.required_left;
+        if matches!(self.kind, Kind::Ordered(_)) && (required > 0 || self.declared + 1 < object.min) {
+            return false;
+        }
+        object.max.is_none_or(|max| self.members() + 1 + required <= max)
+    }
+
+    /// True if any property may come next.
+    pub(crate) fn may_go_on(&self, object: &ObjectDef) -> bool {
+        self.may_take_rest(object) || (0..object.values.len() as u32).any(|p| self.may_take(object, p))
+    }
+
+    fn cap(object: &ObjectDef, count: u64) -> u64 {
+        if object.max.is_some() { count } else { count.min(object.min.max(1)) }
+    }
+
+    /// The packed state after one more undeclared property.
+    pub(crate) fn with_rest(&self, object: &ObjectDef) -> (u32, u64) {
+        let rest = if object.max.is_some() { self.rest + 1 } else { 1 };
+        match &self.kind {
+            Kind::Ordered(_) => {
+                (object.values.len() as u32, MemberState::cap(object, self.declared) | rest << 32)
+            }
+            Kind::Small(seen) => (rest as u32, *seen),
+            Kind::Large(_, id) => (rest as u32, *id),
+        }
+    }
+
+    /// The packed state after the declared property at this position.
+    pub(crate) fn with(
+        &self,
+        ctx: Context<'_>,
+        object: &ObjectDef,
+        position: u32,
+    ) -> Result<(u32, u64), GrammarError> {
+        let rest = self.rest as u32;
+        match &self.kind {
+            Kind::Ordered(_) => {
+                Ok((position + 1, MemberState::cap(object, self.declared + 1) | self.rest << 32))
+            }
+            Kind::Small(seen) => Ok((rest, seen | 1 << position)),
+            Kind::Large(set, _) => {
+                let mut set = set.to_vec();
+                set[position as usize / 64] |= 1 << (position % 64);
+                Ok((rest, ctx.seen.intern(set)?))
+            }
+        }
+    }
+}
+
+impl Leaf {
+    /// True if `byte` may come next.
+    pub(crate) fn may_take(self, ctx: Context<'_>, byte: u8) -> Result<bool, GrammarError> {
+        let grammar = ctx.grammar;
+        Ok(match self {
+            Leaf::End | Leaf::Special { .. } => false,
+            Leaf::Bytes { node, at } => match &grammar.nodes[node as usize] {
+                Node::Bytes(bytes) => bytes.get(at as usize) == Some(&byte),
+                Node::Special(name) => name.as_bytes().get(at as usize) == Some(&byte),
+                _ => false,
+            },
+            Leaf::Switch { id, low, high, depth } => {
+                let (low, high) =
+                    crate::automaton::narrow(&grammar.switches[id as usize].words, low, high, depth, byte);
+                low < high
+            }
+            Leaf::Keys { id, low, high, depth, rest, seen } => {
+                let object = &grammar.objects[id as usize];
+                let (low, high) = crate::automaton::narrow(&object.keys, low, high, depth, byte);
+                let state = ctx.member_state(object, rest, seen);
+                object.position[low as usize..high as usize].iter().any(|&p| state.may_take(object, p))
+            }
+            Leaf::Terminal { id, state, count } => {
+                grammar.terminals[id as usize].step(state, count, byte)?.is_some()
+            }
+        })
+    }
+}

@@ -1,0 +1,292 @@
+//! A running state: one output, read token by token.
+
+use crate::GrammarError;
+use crate::compiled::CompiledGrammar;
+use crate::machine::{Head, Leaf, Machine};
+use crate::mask::{MaskScratch, add_head, set};
+use crate::vocab::TokenKind;
+use std::sync::Arc;
+
+/// Where one output stands in its grammar. Cheap to clone; going back is free.
+///
+/// Every operation either succeeds or leaves the matcher as it was.
+#[derive(Clone)]
+pub struct Matcher {
+    compiled: Arc<CompiledGrammar>,
+    machine: Machine,
+    /// The heads of every state so far, one state after the other.
+    heads: Vec<Head>,
+    /// Where each state begins.
+    marks: Vec<Mark>,
+    scratch: MaskScratch,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    heads: u32,
+    /// Number of stack cells when the state was complete.
+    cells: u32,
+    terminated: bool,
+}
+
+impl std::fmt::Debug for Matcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Matcher")
+            .field("accepted", &self.accepted())
+            .field("terminated", &self.is_terminated())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Matcher {
+    pub(crate) fn new(compiled: Arc<CompiledGrammar>) -> Result<Matcher, GrammarError> {
+        let mut machine = Machine::new();
+        let mut heads = Vec::new();
+        machine.start(compiled.context(), &mut heads)?;
+        let marks = vec![Mark { heads: 0, cells: machine.cells.len() as u32, terminated: false }];
+        Ok(Matcher { compiled, machine, heads, marks, scratch: MaskScratch::default() })
+    }
+
+    /// The grammar and vocabulary this matcher runs on.
+    pub fn compiled(&self) -> &Arc<CompiledGrammar> {
+        &self.compiled
+    }
+
+    fn mark(&self) -> Mark {
+        // There is always the start state.
+        self.marks[self.marks.len() - 1]
+    }
+
+    fn current(&self) -> &[Head] {
+        &self.heads[self.mark().heads as usize..]
+    }
+
+    /// Number of accepted steps (tokens and `accept_bytes` calls) that `rollback` can undo.
+    pub fn accepted(&self) -> usize {
+        self.marks.len() - 1
+    }
+
+    /// True if the output may end here: the end-of-sequence ids are allowed.
+    pub fn is_accepting(&self) -> bool {
+        !self.is_terminated() && self.current().iter().any(|h| h.leaf == Leaf::End)
+    }
+
+    /// True once an end-of-sequence id was accepted: nothing may follow.
+    pub fn is_terminated(&self) -> bool {
+        self.mark().terminated
+    }
+
+    /// True if nothing but the end of the output can follow.
+    pub fn is_complete(&self) -> bool {
+        self.is_terminated() || self.current().iter().all(|h| h.leaf == Leaf::End)
+    }
+
+    /// Writes the set of tokens allowed next, one bit per id, least significant bit first. `mask` must have
+    /// [`Vocabulary::mask_words`](crate::Vocabulary::mask_words) words.
+    pub fn mask(&mut self, mask: &mut [u32]) -> Result<(), GrammarError> {
+        let vocabulary = &self.compiled.vocabulary;
+        let need = vocabulary.mask_words();
+        if mask.len() != need {
+            return Err(GrammarError::MaskLength { got: mask.len(), need });
+        }
+        mask.fill(0);
+        let mark = self.mark();
+        if mark.terminated {
+            return Ok(());
+        }
+        for index in mark.heads as usize..self.heads.len() {
+            let head = self.heads[index];
+            match head.leaf {
+                Leaf::End => vocabulary.eos().iter().for_each(|&id| set(mask, id)),
+                Leaf::Special { token } => set(mask, token),
+                _ => add_head(
+                    self.compiled.context(),
+                    vocabulary,
+                    &self.compiled.memory,
+                    &mut self.machine,
+                    &mut self.scratch,
+                    head,
+                    mask,
+                )?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one token. An end-of-sequence id ends the output if it may end here and the grammar itself does not
+    /// ask for that token.
+    pub fn accept(&mut self, token: u32) -> Result<(), GrammarError> {
+        if self.is_terminated() {
+            return Err(GrammarError::Rejected { token });
+        }
+        let compiled = Arc::clone(&self.compiled);
+        let vocabulary = &compiled.vocabulary;
+        let kind = vocabulary.kind(token);
+        let old = self.mark();
+        let from = self.heads.len();
+        let mut done = Ok(());
+        if matches!(kind, TokenKind::Text | TokenKind::Added) {
+            done = self.run(vocabulary.bytes(token)).map(|_| ());
+        }
+        if done.is_ok() && matches!(kind, TokenKind::Special | TokenKind::Added) {
+            for index in old.heads as usize..from {
+                let head = self.heads[index];
+                if head.leaf == (Leaf::Special { token }) && done.is_ok() {
+                    done = self.machine.resume(compiled.context(), head.stack, from, &mut self.heads);
+                }
+            }
+        }
+        let terminated = self.heads.len() == from
+            && done.is_ok()
+            && self.is_accepting()
+            && vocabulary.eos().binary_search(&token).is_ok();
+        if done.is_ok() && self.heads.len() == from && !terminated {
+            done = Err(GrammarError::Rejected { token });
+        }
+        self.finish(from, old, terminated, done)
+    }
+
+    /// Takes text, whatever its tokens will be. Counts as one step for `rollback`.
+    pub fn accept_bytes(&mut self, bytes: &[u8]) -> Result<(), GrammarError> {
+        let (old, from) = (self.mark(), self.heads.len());
+        if old.terminated && !bytes.is_empty() {
+            return Err(GrammarError::RejectedBytes { offset: 0 });
+        }
+        let done = match self.run(bytes) {
+            Ok(taken) if taken < bytes.len() => Err(GrammarError::RejectedBytes { offset: taken }),
+            other => other.map(|_| ()),
+        };
+        self.finish(from, old, old.terminated, done)
+    }
+
+    fn finish(
+        &mut self,
+        from: usize,
+        old: Mark,
+        terminated: bool,
+        done: Result<(), GrammarError>,
+    ) -> Result<(), GrammarError> {
+        if done.is_err() {
+            self.heads.truncate(from);
+            self.machine.cells.truncate(old.cells as usize);
+            return done;
+        }
+        self.marks.push(Mark { heads: from as u32, cells: self.machine.cells.len() as u32, terminated });
+        Ok(())
+    }
+
+    /// Steps the current heads over `bytes`, leaving the result behind the existing heads; says how many bytes were
+    /// possible. If not all were, the heads are left as they were.
+    fn run(&mut self, bytes: &[u8]) -> Result<usize, GrammarError> {
+        let compiled = Arc::clone(&self.compiled);
+        let ctx = compiled.context();
+        let base = self.heads.len();
+        let mut from = self.mark().heads as usize;
+        let mut to = base;
+        if bytes.is_empty() {
+            self.heads.extend_from_within(from..to);
+            return Ok(0);
+        }
+        for (offset, &byte) in bytes.iter().enumerate() {
+            for index in from..to {
+                let head = self.heads[index];
+                self.machine.step(ctx, head, byte, to, &mut self.heads)?;
+            }
+            if self.heads.len() == to {
+                self.heads.truncate(base);
+                return Ok(offset);
+            }
+            (from, to) = (to, self.heads.len());
+        }
+        self.heads.copy_within(from..to, base);
+        self.heads.truncate(base + to - from);
+        Ok(bytes.len())
+    }
+
+    /// Takes the longest prefix of `tokens` that is allowed; returns its length. For drafts.
+    pub fn accept_many(&mut self, tokens: &[u32]) -> Result<usize, GrammarError> {
+        for (index, &token) in tokens.iter().enumerate() {
+            match self.accept(token) {
+                Ok(()) => {}
+                Err(GrammarError::Rejected { .. }) => return Ok(index),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(tokens.len())
+    }
+
+    /// The length of the longest prefix of a draft that is allowed. The matcher stays where it is.
+    pub fn try_draft(&mut self, tokens: &[u32]) -> Result<usize, GrammarError> {
+        let before = self.accepted();
+        let taken = self.accept_many(tokens);
+        self.rollback(self.accepted() - before)?;
+        taken
+    }
+
+    /// Undoes the last `steps` accepted steps.
+    pub fn rollback(&mut self, steps: usize) -> Result<(), GrammarError> {
+        if steps > self.accepted() {
+            return Err(GrammarError::Rollback { asked: steps, accepted: self.accepted() });
+        }
+        if steps > 0 {
+            let first_undone = self.marks[self.marks.len() - steps];
+            self.heads.truncate(first_undone.heads as usize);
+            self.marks.truncate(self.marks.len() - steps);
+            self.machine.cells.truncate(self.mark().cells as usize);
+        }
+        Ok(())
+    }
+
+    /// Back to the start of the grammar.
+    pub fn reset(&mut self) {
+        // Cannot fail: it undoes exactly what was accepted.
+        let _ = self.rollback(self.accepted());
+    }
+
+    /// The bytes that must come next, as far as they are certain. Empty where there is a choice, where the output
+    /// may end, or where a special token is due.
+    pub fn forced_bytes(&mut self) -> Result<Vec<u8>, GrammarError> {
+        let compiled = Arc::clone(&self.compiled);
+        let ctx = compiled.context();
+        let (base, cells) = (self.heads.len(), self.machine.cells.len());
+        let mut from = self.mark().heads as usize;
+        let mut to = base;
+        let mut forced = Vec::new();
+        let mut done = Ok(());
+        if !self.mark().terminated {
+            while forced.len() < MAX_FORCED {
+                let Some(byte) = only_byte(ctx, &self.heads[from..to])? else { break };
+                for index in from..to {
+                    let head = self.heads[index];
+                    done = done.and_then(|()| self.machine.step(ctx, head, byte, to, &mut self.heads));
+                }
+                if done.is_err() {
+                    break;
+                }
+                forced.push(byte);
+                (from, to) = (to, self.heads.len());
+            }
+        }
+        self.heads.truncate(base);
+        self.machine.cells.truncate(cells);
+        done.map(|()| forced)
+    }
+}
+
+const MAX_FORCED: usize = 1 << 12;
+
+/// The one byte that all heads agree on, if there is exactly one.
+fn only_byte(ctx: crate::compiled::Context<'_>, heads: &[Head]) -> Result<Option<u8>, GrammarError> {
+    let mut found: Option<u8> = None;
+    for head in heads {
+        if matches!(head.leaf, Leaf::End | Leaf::Special { .. }) {
+            return Ok(None);
+        }
+        for byte in 0..=255u8 {
+            if head.leaf.may_take(ctx, byte)? && *found.get_or_insert(byte) != byte {
+                return Ok(None);
+            }
+        }
+    }
+    Ok(found)
+}

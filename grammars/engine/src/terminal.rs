@@ -1,0 +1,298 @@
+//! Terminals: the leaves of a grammar that are byte automata, and the cache that shares them between grammars.
+
+use crate::GrammarError;
+use crate::automaton::{
+    Automaton, Both, Escapes, Explicit, FreeText, JsonString, LazyDfa, LengthBounds, Not, NotWords, Number,
+    RawText, Regex, number_dfa,
+};
+use regex_syntax::hir::Hir;
+use rustc_hash::FxHashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// A regular expression and how it is applied.
+#[derive(Debug, Clone)]
+pub(crate) struct Pattern {
+    pub(crate) hir: Hir,
+    /// Texts that contain a match, rather than texts that match as a whole.
+    pub(crate) search: bool,
+}
+
+/// Rules for a text. All hold together.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TextRules {
+    pub(crate) min: u64,
+    pub(crate) max: Option<u64>,
+    pub(crate) include: Vec<Pattern>,
+    pub(crate) exclude: Vec<Pattern>,
+    pub(crate) excluded_words: Vec<Vec<u8>>,
+}
+
+impl TextRules {
+    fn counted(&self) -> bool {
+        self.min > 0 || self.max.is_some()
+    }
+
+    fn patterned(&self) -> bool {
+        !self.include.is_empty() || !self.exclude.is_empty()
+    }
+}
+
+/// What a terminal is.
+#[derive(Debug, Clone)]
+pub(crate) enum TerminalSpec {
+    Regex(Pattern),
+    FreeText { excluded: Vec<Vec<u8>> },
+    RawText { terminators: Vec<Vec<u8>>, rules: TextRules },
+    /// The string behind its opening quote, closing quote included.
+    JsonString { escapes: Escapes, rules: TextRules },
+    Number(Number),
+}
+
+impl TerminalSpec {
+    /// Text that is equal for equal terminals.
+    pub(crate) fn key(&self) -> String {
+        fn patterns(list: &[Pattern]) -> Vec<(String, bool)> {
+            list.iter().map(|p| (p.hir.to_string(), p.search)).collect()
+        }
+        let rules = |r: &TextRules| {
+            format!(
+                "{} {:?} {:?} {:?} {:?}",
+                r.min,
+                r.max,
+                patterns(&r.include),
+                patterns(&r.exclude),
+                r.excluded_words
+            )
+        };
+        match self {
+            TerminalSpec::Regex(p) => format!("regex {:?}", patterns(std::slice::from_ref(p))),
+            TerminalSpec::FreeText { excluded } => format!("text {excluded:?}"),
+            TerminalSpec::RawText { terminators, rules: r } => format!("raw {terminators:?} {}", rules(r)),
+            TerminalSpec::JsonString { escapes, rules: r } => format!("json {escapes:?} {}", rules(r)),
+            TerminalSpec::Number(number) => format!("number {number:?}"),
+        }
+    }
+
+    /// Builds the automaton. Costs little: its states come later, when a mask needs them.
+    pub(crate) fn build(&self) -> Result<Terminal, GrammarError> {
+        let (automaton, rules): (Box<dyn Automaton>, Option<&TextRules>) = match self {
+            TerminalSpec::Regex(p) => (Box::new(Regex::new(&p.hir, p.search, None)?), None),
+            TerminalSpec::FreeText { excluded } => (Box::new(FreeText::new(excluded)?), None),
+            TerminalSpec::Number(number) => (Box::new(number_dfa(number)?), None),
+            TerminalSpec::RawText { terminators, rules } => {
+                let raw: Box<dyn Automaton> = Box::new(RawText::new(terminators)?);
+                let bounds = bounds(rules)?;
+                let automaton = match restriction(rules, bounds)? {
+                    None => raw,
+                    Some(inner) => {
+                        Box::new(Explicit::new(&Both(raw, inner), rules.counted().then_some(bounds).flatten())?)
+                    }
+                };
+                (automaton, Some(rules))
+            }
+            TerminalSpec::JsonString { escapes, rules } => {
+                let bounds = bounds(rules)?;
+                let inner = restriction(rules, bounds)?;
+                (Box::new(JsonString::new(*escapes, inner, bounds)), Some(rules))
+            }
+        };
+        let dfa = LazyDfa::new(automaton);
+        if !dfa.accepts(0) && !dfa.live(0) {
+            return Err(GrammarError::Empty("a pattern, or a combination of patterns, matches no text".into()));
+        }
+        let (min, max) = rules.map_or((0, None), |r| (r.min, r.max));
+        let counted = min > 0 || max.is_some();
+        if counted && !dfa.lengths(0).meets(min, max.unwrap_or(u64::MAX)) {
+            return Err(GrammarError::Empty("no text has both the pattern and the length asked for".into()));
+        }
+        // Whether `lengths` says more than "anything goes" somewhere.
+        let shaped = match self {
+            TerminalSpec::RawText { .. } => true,
+            _ => rules.is_some_and(|r| r.patterned() || !r.excluded_words.is_empty()),
+        };
+        Ok(Terminal { dfa, min, max, counted, shaped: counted && shaped, id: NEXT_ID.fetch_add(1, Ordering::Relaxed), distances: Mutex::default() })
+    }
+}
+
+fn bounds(rules: &TextRules) -> Result<Option<LengthBounds>, GrammarError> {
+    if rules.counted() && rules.patterned() { LengthBounds::new(rules.min, rules.max).map(Some) } else { Ok(None) }
+}
+
+/// The automaton over decoded text that the rules (lengths apart) ask for.
+fn restriction(
+    rules: &TextRules,
+    bounds: Option<LengthBounds>,
+) -> Result<Option<Box<dyn Automaton>>, GrammarError> {
+    if !rules.patterned() {
+        if rules.excluded_words.is_empty() {
+            return Ok(None);
+        }
+        return Ok(Some(Box::new(NotWords::new(rules.excluded_words.iter().cloned()))));
+    }
+    if let ([only], [], true) = (&*rules.include, &*rules.exclude, rules.excluded_words.is_empty()) {
+        return Ok(Some(Box::new(Regex::new(&only.hir, only.search, bounds)?)));
+    }
+    let mut parts: Vec<Box<dyn Automaton>> = Vec::new();
+    for p in &rules.include {
+        parts.push(Box::new(Regex::new(&p.hir, p.search, None)?));
+    }
+    for p in &rules.exclude {
+        parts.push(Box::new(Not(Box::new(Regex::new(&p.hir, p.search, None)?))));
+    }
+    if !rules.excluded_words.is_empty() {
+        parts.push(Box::new(NotWords::new(rules.excluded_words.iter().cloned())));
+    }
+    let mut all: Option<Explicit> = None;
+    for part in parts {
+        all = Some(match all {
+            None => Explicit::new(part.as_ref(), bounds)?,
+            Some(before) => Explicit::new(&Both(Box::new(before), part), bounds)?,
+        });
+    }
+    Ok(all.map(|explicit| Box::new(explicit) as Box<dyn Automaton>))
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+/// A terminal ready to run: its automaton and its length bounds.
+pub(crate) struct Terminal {
+    pub(crate) dfa: LazyDfa,
+    pub(crate) min: u64,
+    pub(crate) max: Option<u64>,
+    /// Characters are counted at all.
+    pub(crate) counted: bool,
+    /// Which lengths are possible depends on the state.
+    pub(crate) shaped: bool,
+    /// Different for every terminal of this process.
+    pub(crate) id: u64,
+    distances: Mutex<FxHashMap<u32, u64>>,
+}
+
+/// What a byte does to a terminal.
+pub(crate) struct Stepped {
+    pub(crate) state: u32,
+    pub(crate) count: u64,
+    /// The text may end here.
+    pub(crate) ends: bool,
+    /// The text may go on here.
+    pub(crate) goes_on: bool,
+}
+
+impl Terminal {
+    /// Steps state and count; `None` if no text begins like this.
+    #[inline]
+    pub(crate) fn step(&self, state: u32, count: u64, byte: u8) -> Result<Option<Stepped>, GrammarError> {
+        let Some(target) = self.dfa.step(state, byte)? else { return Ok(None) };
+        let state = target.state;
+        let mut ends = self.dfa.accepts(state);
+        let mut goes_on = self.dfa.live(state);
+        if !self.counted {
+            return Ok(Some(Stepped { state, count: 0, ends, goes_on }));
+        }
+        let mut count = count + u64::from(target.starts);
+        match self.max {
+            Some(max) if count > max => return Ok(None),
+            // Without an upper bound, counting beyond the lower one says nothing.
+            None => count = count.min(self.min),
+            Some(_) => {}
+        }
+        ends &= count >= self.min;
+        goes_on &= self.can_finish(state, count);
+        Ok((ends || goes_on).then_some(Stepped { state, count, ends, goes_on }))
+    }
+
+    /// True if the bounds can still be met.
+    pub(crate) fn can_finish(&self, state: u32, count: u64) -> bool {
+        if !self.shaped {
+            return self.max.is_none_or(|max| count <= max);
+        }
+        let left = self.max.map_or(u64::MAX, |max| max.saturating_sub(count));
+        self.dfa.lengths(state).meets(self.min.saturating_sub(count), left)
+    }
+
+    /// Bytes of the shortest completion from here: exact, except that where a pattern and a length bound come
+    /// together it is an upper bound that still shrinks with every character written.
+    pub(crate) fn shortest(&self, state: u32, count: u64) -> u64 {
+        const WIDEST: u64 = 12;
+        let missing = self.min.saturating_sub(count);
+        if self.shaped {
+            if missing == 0 && self.dfa.accepts(state) {
+                return 0;
+            }
+            let characters = self.dfa.lengths(state).first_from(missing).unwrap_or(u64::MAX / 32);
+            return characters.saturating_mul(WIDEST) + WIDEST + 1;
+        }
+        missing.saturating_add(self.distance(state))
+    }
+
+    /// Bytes to the nearest state where the text may end, lengths aside.
+    fn distance(&self, from: u32) -> u64 {
+        let mut distances = self.distances.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&known) = distances.get(&from) {
+            return known;
+        }
+        let mut seen = rustc_hash::FxHashSet::default();
+        let mut level = vec![from];
+        seen.insert(from);
+        let mut depth = 0;
+        let found = 'search: loop {
+            let mut next = Vec::new();
+            for &state in &level {
+                if self.dfa.accepts(state) {
+                    break 'search depth;
+                }
+                for byte in 0..=255u8 {
+                    if let Ok(Some(target)) = self.dfa.step(state, byte)
+                        && seen.insert(target.state)
+                    {
+                        next.push(target.state);
+                    }
+                }
+            }
+            if next.is_empty() {
+                break u64::MAX / 2;
+            }
+            level = next;
+            depth += 1;
+        };
+        distances.insert(from, found);
+        found
+    }
+
+    /// True if the empty text is in the language.
+    pub(crate) fn nullable(&self) -> bool {
+        self.min == 0 && self.dfa.accepts(0)
+    }
+
+    /// True if some text but the empty one is in the language.
+    pub(crate) fn live(&self) -> bool {
+        self.dfa.live(0) && self.max != Some(0) || self.dfa.live(0) && self.ends_without_characters()
+    }
+
+    /// With no characters allowed, a JSON string still has its closing quote.
+    fn ends_without_characters(&self) -> bool {
+        (0..=255u8).any(|b| matches!(self.step(0, 0, b), Ok(Some(_))))
+    }
+}
+
+const CACHE_LIMIT: usize = 2048;
+
+/// The terminal of this specification. Equal terminals are built once per process and shared while in use.
+pub(crate) fn terminal(spec: &TerminalSpec) -> Result<Arc<Terminal>, GrammarError> {
+    static CACHE: OnceLock<Mutex<FxHashMap<String, Arc<Terminal>>>> = OnceLock::new();
+    let cache = CACHE.get_or_init(Mutex::default);
+    let key = spec.key();
+    if let Some(terminal) = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return Ok(Arc::clone(terminal));
+    }
+    let terminal = Arc::new(spec.build()?);
+    let mut map = cache.lock().unwrap_or_else(PoisonError::into_inner);
+    if map.len() >= CACHE_LIMIT {
+        map.retain(|_, terminal| Arc::strong_count(terminal) > 1);
+    }
+    if map.len() >= CACHE_LIMIT {
+        map.clear();
+    }
+    Ok(Arc::clone(map.entry(key).or_insert(terminal)))
+}

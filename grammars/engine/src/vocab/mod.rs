@@ -1,0 +1,292 @@
+//! The vocabulary: which bytes each token id stands for, which ids are special, which end the output.
+//!
+//! Built once per tokenizer and shared by every grammar. Holds the token trie and the automata that grammars over
+//! this vocabulary have in common. Does not tokenise text.
+
+mod huggingface;
+mod tiktoken;
+
+
+use crate::VocabularyError;
+use crate::pack::PackCache;
+use rustc_hash::{FxHashMap, FxHasher};
+use std::hash::{Hash, Hasher};
+
+use crate::trie::TokenTrie;
+
+const MAX_IDS: usize = 1 << 22;
+const MAX_TOKEN_BYTES: usize = 1 << 27;
+
+/// What a token id is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenKind {
+    /// Stands for its bytes.
+    Text,
+    /// An added token that is printed as its text (Qwen's `<tool_call>`): stands for its bytes, and can also be
+    /// asked for by name.
+    Added,
+    /// A control token: never produced by text, only by name; its bytes are its name.
+    Special,
+    /// An unused id or a padding row of the logits: never allowed.
+    Hole,
+}
+
+/// One entry of a vocabulary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// The bytes it stands for (its name if it is special, nothing if it is a hole).
+    pub bytes: Vec<u8>,
+    /// What it is.
+    pub kind: TokenKind,
+}
+
+impl Token {
+    /// A text token.
+    pub fn text(bytes: impl Into<Vec<u8>>) -> Token {
+        Token { bytes: bytes.into(), kind: TokenKind::Text }
+    }
+
+    /// An added token that is printed as text.
+    pub fn added(name: &str) -> Token {
+        Token { bytes: name.into(), kind: TokenKind::Added }
+    }
+
+    /// A special token of this name.
+    pub fn special(name: &str) -> Token {
+        Token { bytes: name.into(), kind: TokenKind::Special }
+    }
+
+    /// An unused id.
+    pub fn hole() -> Token {
+        Token { bytes: Vec::new(), kind: TokenKind::Hole }
+    }
+}
+
+/// Token id → bytes and kind, the ids that end the output, and the token trie.
+pub struct Vocabulary {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+    kinds: Vec<TokenKind>,
+    named: FxHashMap<Box<[u8]>, u32>,
+    eos: Vec<u32>,
+    trie: TokenTrie,
+    fingerprint: u64,
+    packs: PackCache,
+}
+
+impl std::fmt::Debug for Vocabulary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vocabulary").field("ids", &self.kinds.len()).field("eos", &self.eos).finish()
+    }
+}
+
+impl Vocabulary {
+    /// From one entry per id. `eos` are the ids that end the output. `width` is the number of logits (at least the
+    /// number of entries; the ids in between are holes), `None` if it equals the number of entries.
+    pub fn new(
+        tokens: Vec<Token>,
+        eos: &[u32],
+        width: Option<usize>,
+    ) -> Result<Vocabulary, VocabularyError> {
+        let width = width.unwrap_or(tokens.len());
+        if width < tokens.len() {
+            return Err(VocabularyError::Width { width, largest: tokens.len().saturating_sub(1) as u32 });
+        }
+        if width > MAX_IDS {
+            return Err(VocabularyError::TooLarge {
+                what: "token ids",
+                got: width as u64,
+                limit: MAX_IDS as u64,
+            });
+        }
+        let total: usize = tokens.iter().map(|t| t.bytes.len()).sum();
+        if total > MAX_TOKEN_BYTES {
+            return Err(VocabularyError::TooLarge {
+                what: "bytes of tokens",
+                got: total as u64,
+                limit: MAX_TOKEN_BYTES as u64,
+            });
+        }
+        if let Some(&id) = eos.iter().find(|&&id| id as usize >= width) {
+            return Err(VocabularyError::Eos { id, width });
+        }
+        let mut eos = eos.to_vec();
+        eos.sort_unstable();
+        eos.dedup();
+
+        let mut bytes = Vec::with_capacity(total);
+        let mut ends = Vec::with_capacity(width);
+        let mut kinds = Vec::with_capacity(width);
+        let mut named = FxHashMap::default();
+        let mut hasher = FxHasher::default();
+        for (id, token) in tokens.iter().enumerate() {
+            let kind = if token.bytes.is_empty() { TokenKind::Hole } else { token.kind };
+            if matches!(kind, TokenKind::Added | TokenKind::Special) {
+                named.entry(token.bytes.clone().into_boxed_slice()).or_insert(id as u32);
+            }
+            if kind != TokenKind::Hole {
+                bytes.extend_from_slice(&token.bytes);
+            }
+            ends.push(bytes.len() as u32);
+            kinds.push(kind);
+            (kind, &token.bytes).hash(&mut hasher);
+        }
+        ends.resize(width, bytes.len() as u32);
+        kinds.resize(width, TokenKind::Hole);
+        (width, &eos).hash(&mut hasher);
+        let pairs = tokens.iter().enumerate().filter_map(|(id, t)| {
+            let textual = matches!(kinds[id], TokenKind::Text | TokenKind::Added);
+            textual.then_some((t.bytes.as_slice(), id as u32))
+        });
+        let trie = TokenTrie::build(pairs.collect());
+        Ok(Vocabulary {
+            bytes,
+            ends,
+            kinds,
+            named,
+            eos,
+            trie,
+            fingerprint: hasher.finish(),
+            packs: PackCache::default(),
+        })
+    }
+
+    /// From the text of a Hugging Face `tokenizer.json`: byte-level BPE, byte-fallback SentencePiece (BPE or
+    /// Unigram), added tokens, holes. `width`: number of logits, `None` for the largest id plus one.
+    pub fn from_tokenizer_json(
+        json: &str,
+        eos: &[u32],
+        width: Option<usize>,
+    ) -> Result<Vocabulary, VocabularyError> {
+        Vocabulary::new(huggingface::tokens(json)?, eos, width)
+    }
+
+    /// From the text of a tiktoken ranks file (`base64 rank` per line) and the special tokens kept beside it.
+    pub fn from_tiktoken(
+        ranks: &str,
+        specials: &[(&str, u32)],
+        eos: &[u32],
+        width: Option<usize>,
+    ) -> Result<Vocabulary, VocabularyError> {
+        Vocabulary::new(tiktoken::tokens(ranks, specials)?, eos, width)
+    }
+
+    /// Number of token ids, holes and padding rows included: the width of the logits.
+    pub fn len(&self) -> usize {
+        self.kinds.len()
+    }
+
+    /// True when there are no ids.
+    pub fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    /// Number of `u32` words in a token mask; id `i` is bit `i % 32` of word `i / 32`.
+    pub fn mask_words(&self) -> usize {
+        self.kinds.len().div_ceil(32)
+    }
+
+    /// The bytes of a token: its text, or its name if it is special; empty for holes and unknown ids.
+    pub fn bytes(&self, token: u32) -> &[u8] {
+        let at = token as usize;
+        match self.ends.get(at) {
+            Some(&end) => {
+                let start = if at == 0 { 0 } else { self.ends[at - 1] };
+                &self.bytes[start as usize..end as usize]
+            }
+            None => &[],
+        }
+    }
+
+    /// What a token id is; ids beyond the vocabulary are holes.
+    pub fn kind(&self, token: u32) -> TokenKind {
+        self.kinds.get(token as usize).copied().unwrap_or(TokenKind::Hole)
+    }
+
+    /// The added or special token of this name.
+    pub fn named(&self, name: &str) -> Option<u32> {
+        self.named.get(name.as_bytes()).copied()
+    }
+
+    /// The ids that end the output, sorted.
+    pub fn eos(&self) -> &[u32] {
+        &self.eos
+    }
+
+    /// A hash of the whole content: equal for equal vocabularies.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// Splits text into tokens greedily, longest match first. Not canonical for any tokenizer; useful as a bound
+    /// and in tests. `None` if some byte has no token.
+    pub fn greedy_tokens(&self, mut text: &[u8]) -> Option<Vec<u32>> {
+        let mut out = Vec::new();
+        while !text.is_empty() {
+            let mut node = 0;
+            let mut best = None;
+            for (depth, &byte) in text.iter().enumerate() {
+                match self.trie.child(node, byte) {
+                    Some(child) => node = child,
+                    None => break,
+                }
+                if let Some(&token) = self.trie.tokens(node).first() {
+                    best = Some((depth + 1, token));
+                }
+            }
+            let (taken, token) = best?;
+            out.push(token);
+            text = &text[taken..];
+        }
+        Some(out)
+    }
+
+    pub(crate) fn trie(&self) -> &TokenTrie {
+        &self.trie
+    }
+
+    pub(crate) fn packs(&self) -> &PackCache {
+        &self.packs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holes_padding_and_names() {
+        let tokens = vec![
+            Token::text(*b"a"),
+            Token::special("<eos>"),
+            Token::hole(),
+            Token::added("<tool_call>"),
+            Token::text(*b"ab"),
+        ];
+        let v = Vocabulary::new(tokens, &[1], Some(40)).expect("builds");
+        assert_eq!(v.len(), 40);
+        assert_eq!(v.mask_words(), 2);
+        assert_eq!(v.bytes(4), b"ab");
+        assert_eq!(v.bytes(2), b"");
+        assert_eq!(v.bytes(39), b"");
+        assert_eq!(v.bytes(400), b"");
+        assert_eq!(v.kind(39), TokenKind::Hole);
+        assert_eq!(v.named("<eos>"), Some(1));
+        assert_eq!(v.named("<tool_call>"), Some(3));
+        assert_eq!(v.named("ab"), None);
+        assert_eq!(v.greedy_tokens(b"aba"), Some(vec![4, 0]));
+        assert_eq!(v.greedy_tokens(b"b"), None);
+    }
+
+    #[test]
+    fn wrong_sizes_are_typed_errors() {
+        assert!(matches!(
+            Vocabulary::new(vec![Token::text(*b"a")], &[7], None),
+            Err(VocabularyError::Eos { id: 7, width: 1 })
+        ));
+        assert!(matches!(
+            Vocabulary::new(vec![Token::text(*b"a"), Token::text(*b"b")], &[], Some(1)),
+            Err(VocabularyError::Width { width: 1, .. })
+        ));
+    }
+}
