@@ -414,7 +414,7 @@ fn check_mask(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn masks_equal_brute_force(recipe in recipe(), choices in prop::collection::vec(any::<u32>(), 8)) {
