@@ -247,7 +247,9 @@ impl CaseFile {
             Ok(())
         } else {
             let missing = missing.join(", ");
-            Err(format!("no case for {missing}; add one, or say why under [not_applicable] or [known_broken]"))
+            Err(format!(
+                "no case for {missing}; add one, or say why under [not_applicable] or [known_broken]"
+            ))
         }
     }
 }
@@ -270,7 +272,7 @@ impl Case {
 /// # Errors
 /// A message when there is none of this name.
 pub fn tool_set(name: &str) -> Result<Vec<Tool>, String> {
-    let mut sets: BTreeMap<String, Vec<Tool>> =
-        serde_json::from_str(include_str!("../tools.json")).map_err(|error| format!("tests/tools.json: {error}"))?;
+    let mut sets: BTreeMap<String, Vec<Tool>> = serde_json::from_str(include_str!("../tools.json"))
+        .map_err(|error| format!("tests/tools.json: {error}"))?;
     sets.remove(name).ok_or_else(|| format!("tests/tools.json has no set `{name}`"))
 }

@@ -24,7 +24,10 @@ pub fn check(family: &dyn Family, file: &CaseFile, folder: &Path) -> Vec<Failure
         let broken = file.known_broken.contains_key(case.category.word());
         match check_case(family, case, folder) {
             Err(why) if !broken => failures.push(Failure { case: case.name.clone(), why }),
-            Ok(()) if broken && file.cases.iter().filter(|other| other.category == case.category).count() == 1 => {
+            Ok(())
+                if broken
+                    && file.cases.iter().filter(|other| other.category == case.category).count() == 1 =>
+            {
                 let why = format!("passes, so `{}` is no longer known to be broken", case.category.word());
                 failures.push(Failure { case: case.name.clone(), why });
             }
@@ -52,8 +55,7 @@ fn check_case(family: &dyn Family, case: &Case, folder: &Path) -> Result<(), Str
 
 /// The events of a case whose pieces are cut to at most `size` bytes, joined.
 fn run(family: &dyn Family, case: &Case, plan: &Plan, size: usize) -> Result<Vec<Event>, String> {
-    let mut session =
-        family.session(plan, SessionOptions::default()).map_err(|error| error.to_string())?;
+    let mut session = family.session(plan, SessionOptions::default()).map_err(|error| error.to_string())?;
     let mut events = Vec::new();
     session.prime(case.tail.as_bytes());
     let whole = case.output.iter().map(|text| PieceOf { text: text.clone(), special: None });
@@ -117,8 +119,8 @@ fn snapshot(case: &Case, events: &str, folder: &Path) -> Result<(), String> {
     settings.set_description(case.output.as_deref().map(|text| format!("{text:?}")).unwrap_or_default());
     let name = case.name.clone();
     // insta panics on a difference; a suite wants to see them all.
-    let checked = std::panic::catch_unwind(|| {
+    let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         settings.bind(|| insta::assert_snapshot!(name, events));
-    });
+    }));
     checked.map_err(|_| "differs from its snapshot (see above)".to_owned())
 }

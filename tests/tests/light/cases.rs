@@ -46,7 +46,10 @@ fn snapshots_belong_to_cases() {
         for entry in std::fs::read_dir(own.join("snapshots")).unwrap() {
             let name = entry.unwrap().file_name().to_string_lossy().into_owned();
             let name = name.strip_suffix(".snap").unwrap_or_else(|| panic!("{id}: {name} is no snapshot"));
-            assert!(file.cases.iter().any(|case| case.name == name), "{id}: no case `{name}`; remove the snapshot");
+            assert!(
+                file.cases.iter().any(|case| case.name == name),
+                "{id}: no case `{name}`; remove the snapshot"
+            );
         }
     }
 }

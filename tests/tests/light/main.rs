@@ -2,5 +2,6 @@
 
 mod cases;
 mod detection;
+mod generate;
 mod laws;
 mod tidy;
