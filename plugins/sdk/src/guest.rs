@@ -1,0 +1,178 @@
+//! The guest's half of the contract: every exported function, in terms of the family that
+//! `register_family!` named. Types of the contract stay inside this module.
+
+#![allow(unsafe_code, unreachable_pub, missing_docs, reason = "the bindings that a macro generates")]
+
+use std::cell::RefCell;
+use std::sync::{Arc, Once};
+
+use toolglot_format::{Channel, Event, FinishReason, Format, MalformedReason, Piece, Plan};
+use toolglot_parsers::{BuiltinFamily, FamilyError, Parser, Program, Session, SessionOptions};
+
+use self::exports::toolglot::family::plugin;
+use self::toolglot::family::{logging, types};
+use crate::Level;
+
+wit_bindgen::generate!({ path: "../wit/v0.1", world: "family" });
+
+struct Plugin;
+export!(Plugin);
+
+unsafe extern "Rust" {
+    safe fn __toolglot_family_v0_1() -> &'static BuiltinFamily;
+}
+
+pub(crate) fn log(level: Level, message: &str) {
+    let level = match level {
+        Level::Error => logging::Level::Error,
+        Level::Warn => logging::Level::Warn,
+        Level::Info => logging::Level::Info,
+        Level::Debug => logging::Level::Debug,
+        Level::Trace => logging::Level::Trace,
+    };
+    logging::log(level, message);
+}
+
+/// The family. Before its code runs, panics are sent to the log: a trap carries no message.
+fn family() -> &'static BuiltinFamily {
+    static PANICS: Once = Once::new();
+    PANICS.call_once(|| std::panic::set_hook(Box::new(|panic| log(Level::Error, &panic.to_string()))));
+    __toolglot_family_v0_1()
+}
+
+impl plugin::Guest for Plugin {
+    type Session = Turn;
+
+    fn describe() -> types::Description {
+        let family = family();
+        let mut abilities = types::Abilities::SESSION;
+        if family.lower().is_some() {
+            abilities |= types::Abilities::LOWER;
+        }
+        types::Description {
+            contract: "0.1".into(),
+            built_by: concat!("toolglot-plugin ", env!("CARGO_PKG_VERSION")).into(),
+            manifest: types::Manifest::Toml(family.manifest().into()),
+            template: family.template().map(str::to_owned),
+            abilities,
+            params_json: "{}".into(),
+        }
+    }
+
+    fn lower(plan_json: String, format_json: String) -> Result<String, types::Error> {
+        let family = family();
+        let Some(lower) = family.lower() else {
+            return Err(types::Error::Unsupported("the format does not depend on the plan".into()));
+        };
+        let (plan, format) = (plan(&plan_json)?, format(&format_json)?);
+        let lowered = lower(&plan, &format).map_err(refusal)?;
+        serde_json::to_string(&lowered).map_err(|error| types::Error::Other(error.to_string()))
+    }
+}
+
+/// One turn. The contract's calls are not re-entrant, so the cell is never borrowed twice.
+struct Turn(RefCell<State>);
+
+struct State {
+    session: Box<dyn Session>,
+    /// Kept from call to call for its memory.
+    events: Vec<Event>,
+}
+
+impl plugin::GuestSession for Turn {
+    fn open(
+        plan_json: String,
+        format_json: String,
+        _options: types::Options,
+    ) -> Result<plugin::Session, types::Error> {
+        let family = family();
+        let (plan, format) = (plan(&plan_json)?, format(&format_json)?);
+        let options = SessionOptions::default();
+        let session = match family.sessions() {
+            Some(open) if format.has_extern() => open(&plan, &format, options).map_err(refusal)?,
+            _ => {
+                let program =
+                    Program::new(&format).map_err(|error| types::Error::Other(error.to_string()))?;
+                if program.has_extern() {
+                    let why = "the format leaves text to plugin code, and this plugin has none for it";
+                    return Err(types::Error::Other(why.into()));
+                }
+                Box::new(Parser::new(Arc::new(program), &plan, options))
+            }
+        };
+        Ok(plugin::Session::new(Turn(RefCell::new(State { session, events: Vec::new() }))))
+    }
+
+    fn prime(&self, prompt_tail: Vec<u8>) {
+        self.0.borrow_mut().session.prime(&prompt_tail);
+    }
+
+    fn feed(&self, pieces: Vec<types::Piece>) -> Vec<types::Event> {
+        let State { session, events } = &mut *self.0.borrow_mut();
+        if let [piece] = &*pieces {
+            session.feed(&[native(piece)], events);
+        } else {
+            session.feed(&pieces.iter().map(native).collect::<Vec<_>>(), events);
+        }
+        events.drain(..).map(event).collect()
+    }
+
+    fn finish(&self, reason: types::FinishReason) -> Vec<types::Event> {
+        let State { session, events } = &mut *self.0.borrow_mut();
+        let reason = match reason {
+            types::FinishReason::Stop => FinishReason::Stop,
+            types::FinishReason::Cut | types::FinishReason::Extension(_) => FinishReason::Cut,
+        };
+        session.finish(reason, events);
+        events.drain(..).map(event).collect()
+    }
+}
+
+fn plan(json: &str) -> Result<Plan, types::Error> {
+    serde_json::from_str(json).map_err(|error| types::Error::Other(format!("the plan: {error}")))
+}
+
+fn format(json: &str) -> Result<Format, types::Error> {
+    serde_json::from_str(json).map_err(|error| types::Error::Other(format!("the format: {error}")))
+}
+
+fn refusal(error: FamilyError) -> types::Error {
+    match error {
+        FamilyError::Plan { error, .. } => types::Error::Plan(error.to_string()),
+        error => types::Error::Other(error.to_string()),
+    }
+}
+
+fn native(piece: &types::Piece) -> Piece<'_> {
+    Piece { bytes: &piece.bytes, special: piece.special }
+}
+
+fn event(event: Event) -> types::Event {
+    match event {
+        Event::Text { channel, text } => {
+            let channel = match channel {
+                Channel::Content => types::Channel::Content,
+                Channel::Reasoning => types::Channel::Reasoning,
+            };
+            types::Event::Text(types::Text { channel, text })
+        }
+        Event::CallStart { index, name, id, known } => {
+            types::Event::CallStart(types::CallStart { index, name, id, known })
+        }
+        Event::CallId { index, id } => types::Event::CallId(types::CallId { index, id }),
+        Event::Arguments { index, json } => types::Event::Arguments(types::Arguments { index, json }),
+        Event::CallEnd { index, complete } => types::Event::CallEnd(types::CallEnd { index, complete }),
+        Event::Malformed { span, reason, raw } => {
+            let reason = match reason {
+                MalformedReason::CutOff => types::MalformedReason::CutOff,
+                MalformedReason::NoName => types::MalformedReason::NoName,
+                MalformedReason::InvalidArguments => types::MalformedReason::InvalidArguments,
+                MalformedReason::StrayMarker => types::MalformedReason::StrayMarker,
+                MalformedReason::Unexpected => types::MalformedReason::Unexpected,
+                MalformedReason::NotUtf8 => types::MalformedReason::NotUtf8,
+                MalformedReason::PluginFailed => types::MalformedReason::Extension("plugin-failed".into()),
+            };
+            types::Event::Malformed(types::Malformed { start: span.start, end: span.end, reason, raw })
+        }
+    }
+}
