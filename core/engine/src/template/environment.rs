@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Rest, Tuple, Value, ValueKind};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, State};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State};
 
 use super::error::Raised;
 use super::methods;
@@ -35,14 +35,7 @@ fn base() -> Environment<'static> {
     }
     env.set_auto_escape_callback(|_| AutoEscape::None);
     env.set_recursion_limit(RECURSION);
-    env.set_formatter(|out, state, value| {
-        if let Some(text) = value.as_str() {
-            return Ok(out.write_str(text)?);
-        }
-        let mut text = String::new();
-        print::push_str(state, &mut text, value)?;
-        Ok(out.write_str(&text)?)
-    });
+    env.set_formatter(print_value);
     env.set_unknown_method_callback(methods::call);
 
     env.add_filter("tojson", tojson);
@@ -75,6 +68,31 @@ fn base() -> Environment<'static> {
         Ok(Value::from_object(MutableMap::new(pairs.collect())))
     });
     env
+}
+
+/// Prints a value of `{{ … }}`. Only tags that [`super::source`] marked for it see auto escaping.
+fn print_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    if let Some(text) = value.as_str()
+        && (value.is_safe() || *state.auto_escape() == AutoEscape::None)
+    {
+        return Ok(out.write_str(text)?);
+    }
+    let text = print::to_str(state, value)?;
+    if *state.auto_escape() == AutoEscape::None {
+        return Ok(out.write_str(&text)?);
+    }
+    // As markupsafe escapes.
+    for c in text.chars() {
+        match c {
+            '&' => out.write_str("&amp;")?,
+            '<' => out.write_str("&lt;")?,
+            '>' => out.write_str("&gt;")?,
+            '\'' => out.write_str("&#39;")?,
+            '"' => out.write_str("&#34;")?,
+            c => out.write_str(c.encode_utf8(&mut [0; 4]))?,
+        }
+    }
+    Ok(())
 }
 
 fn tojson(state: &State, value: &Value, args: Rest<Value>, kwargs: Kwargs) -> Result<Value, Error> {

@@ -11,6 +11,8 @@
 
 mod environment;
 mod error;
+#[cfg(test)]
+mod golden;
 mod guard;
 mod methods;
 mod model_dir;
@@ -19,6 +21,8 @@ mod print;
 mod shape;
 mod source;
 mod strftime;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::borrow::Cow;

@@ -6,6 +6,8 @@
 //! - In templates that call `append`, `update` and other changing methods, list and dict literals are wrapped in
 //!   [`LIST`] and [`DICT`], whose results can be changed. Hugging Face's sandbox refuses such calls, and some published
 //!   templates make them.
+//! - In Python a string from `|safe` escapes what is added to it with `+`, even without auto escaping: such tags get an
+//!   auto escaping block.
 //!
 //! It does not check syntax: what it does not understand it copies, and the engine reports it.
 
@@ -47,7 +49,8 @@ pub(super) fn prepare(source: &str) -> Prepared {
         source.to_owned()
     };
     let mutable = MUTATORS.iter().any(|m| source.contains(m));
-    if !mutable && !source.contains("generation") {
+    let safe = source.contains("|safe") || source.contains("| safe");
+    if !mutable && !safe && !source.contains("generation") {
         return Prepared { text: source, marks: false };
     }
     let mut out = String::with_capacity(source.len() + 256);
@@ -84,13 +87,36 @@ pub(super) fn prepare(source: &str) -> Prepared {
             }
             Some(b'{') => {
                 let end = tag_end(tag, "}}");
-                if mutable { wrap_literals(&mut out, tag, end) } else { copy(&mut out, tag, end) }
+                if safe && adds_to_safe(&tag[..end]) {
+                    escape_added(&mut out, tag, end)
+                } else if mutable {
+                    wrap_literals(&mut out, tag, end)
+                } else {
+                    copy(&mut out, tag, end)
+                }
             }
             _ => copy(&mut out, tag, 1),
         };
     }
     out.push_str(rest);
     Prepared { text: out, marks }
+}
+
+/// Whether a printing tag may add to a string from `|safe`. `~` is excluded: it does not escape in Python.
+fn adds_to_safe(tag: &str) -> bool {
+    (tag.contains("|safe") || tag.contains("| safe")) && tag.contains('+') && !tag.contains('~')
+}
+
+/// Copies a printing tag inside an auto escaping block that keeps the whitespace around it.
+fn escape_added<'s>(out: &mut String, tag: &'s str, end: usize) -> &'s str {
+    let (left, right) = signs(&tag[..end]);
+    let body_end = end.saturating_sub(2 + right.len()).max(2 + left.len());
+    let left_sign = if left.is_empty() { "+" } else { left };
+    let right_sign = if right.is_empty() { "+" } else { right };
+    out.push_str(&format!("{{%{left_sign} autoescape true %}}{{{{"));
+    out.push_str(&tag[2 + left.len()..body_end]);
+    out.push_str(&format!("}}}}{{% endautoescape {right_sign}%}}"));
+    &tag[end..]
 }
 
 fn copy<'s>(out: &mut String, text: &'s str, len: usize) -> &'s str {

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
-use minijinja::value::{Enumerator, Object, ObjectRepr, Value, ValueKind};
+use minijinja::value::{Enumerator, Object, ObjectExt, ObjectRepr, Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
 use serde_json::Value as Json;
 
@@ -33,13 +33,52 @@ fn build(json: &Json, depth: usize) -> Result<Value, Error> {
             Value::from(items.iter().map(|i| build(i, depth + 1)).collect::<Result<Vec<_>, _>>()?)
         }
         Json::Object(map) => {
-            let mut pairs = Vec::with_capacity(map.len());
+            let mut items = IndexMap::with_capacity(map.len());
             for (key, value) in map {
-                pairs.push((Value::from(key.as_str()), build(value, depth + 1)?));
+                items.insert(Value::from(key.as_str()), build(value, depth + 1)?);
             }
-            Value::from_pairs(pairs)
+            Value::from_object(Dict(items))
         }
     })
+}
+
+/// A dict that was given to the template. As in Python, `d.items` is the method even where there is a key `items`, and
+/// `d['items']` is the entry: schemas of arrays depend on it.
+#[derive(Debug)]
+struct Dict(IndexMap<Value, Value>);
+
+impl Object for Dict {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.0.get(key).cloned()
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        match key {
+            "clear" | "copy" | "fromkeys" | "get" | "items" | "keys" | "pop" | "popitem" | "setdefault"
+            | "update" | "values" => Some(Value::from_object(Method)),
+            _ => self.get_value(&Value::from(key)),
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        self.mapped_rev_key_value_enumerator(|this| {
+            Box::new(this.0.iter().map(|(k, v)| (k.clone(), v.clone())))
+        })
+    }
+
+    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
+        Some(self.0.len())
+    }
+}
+
+/// A dict's method that is not called: defined, true, and nothing else.
+#[derive(Debug)]
+struct Method;
+
+impl Object for Method {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
 }
 
 /// The error for values nested beyond [`MAX_DEPTH`].
