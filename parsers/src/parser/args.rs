@@ -1,0 +1,456 @@
+//! Arguments as JSON, as raw text, and as Python: the regions whose bytes are the arguments.
+
+use toolglot_format::{FinishReason, MalformedReason};
+
+use super::call::CallArgs;
+use super::escape::{Unescape, escape};
+use super::json::Met;
+use super::{Machine, is_ws};
+use crate::program::{Found, Program, RegionId, RegionKind, Search, Step};
+
+/// How the arguments of the open call come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ArgsState {
+    /// Nothing but white space so far.
+    Start,
+    /// JSON, byte for byte, from this offset.
+    Json(u64),
+    /// A JSON string that holds the JSON.
+    Quoted(u64, Unescape),
+    /// The word `null`, or the beginning of it: how many bytes.
+    Null(u64, u8),
+    Done,
+}
+
+impl Machine {
+    pub(super) fn start_json(&mut self, _p: &Program) {
+        self.args = ArgsState::Start;
+        self.json.reset();
+        self.inner.reset();
+    }
+
+    /// Arguments as JSON, between markers.
+    pub(super) fn in_json(&mut self, p: &Program, id: RegionId, bytes: &[u8]) -> usize {
+        let region = &p.regions[usize::from(id)];
+        let scan = region.expected.scan(self.plain);
+        if self.pending.is_empty() && self.search.node == 0 {
+            if self.args == ArgsState::Start && !is_ws(bytes[0]) && !b"{[\"n".contains(&bytes[0]) {
+                self.begin_args();
+                self.args = ArgsState::Json(self.at);
+            }
+            let (used, more) = self.json_args(bytes);
+            match more {
+                Args::More => return used,
+                Args::End => {
+                    self.go(p, region.done, self.at + used as u64);
+                    return used;
+                }
+                Args::Broken if used > 0 => return used,
+                Args::Broken => {}
+            }
+            // Outside strings of a broken value a marker may come at any byte.
+            let used = self.json.broken_run(bytes, &|byte| scan.step(0, byte) != 0);
+            if used > 0 {
+                self.args_bytes(&bytes[..used], self.at);
+                if self.json.done() {
+                    self.end_args(false, self.at + used as u64);
+                    self.go(p, region.done, self.at + used as u64);
+                }
+                return used;
+            }
+        }
+        self.maybe_marker(p, id, bytes)
+    }
+
+    /// A marker may begin here, inside a broken value.
+    pub(super) fn maybe_marker(&mut self, p: &Program, id: RegionId, bytes: &[u8]) -> usize {
+        let region = &p.regions[usize::from(id)];
+        let scan = region.expected.scan(self.plain);
+        for (i, &byte) in bytes.iter().enumerate() {
+            let from = self.pending.len();
+            match self.search.run(scan, &[byte], from) {
+                Step::Found(found) => {
+                    let at = self.at + i as u64 - self.pending.len() as u64;
+                    let held = self.pending.clone();
+                    let free = found.start.min(held.len());
+                    self.args_bytes(&held[..free], at);
+                    self.end_args(false, at + free as u64);
+                    let bytes = &bytes[i..];
+                    self.at += i as u64;
+                    let used = self.reach(p, found, found.start, bytes);
+                    self.at -= i as u64;
+                    return i + used;
+                }
+                Step::More(hold) => {
+                    self.pending.push(byte);
+                    if hold > 0 {
+                        let at = self.at + i as u64 + 1 - self.pending.len() as u64;
+                        let free: Vec<u8> = self.pending.drain(..hold).collect();
+                        if let Some(found) = &mut self.search.found {
+                            found.start -= hold;
+                            found.end -= hold;
+                        }
+                        self.args_bytes(&free, at);
+                        let mut ended = None;
+                        for (n, &byte) in free.iter().enumerate() {
+                            if self.json.broken(byte) {
+                                ended = Some(n + 1);
+                                break;
+                            }
+                        }
+                        if ended.is_some() {
+                            // A string began or the value ended: what waits is no marker.
+                            self.search = Search::default();
+                            let held = std::mem::take(&mut self.pending);
+                            let here = self.at + i as u64 + 1 - held.len() as u64;
+                            if self.json.done() {
+                                self.end_args(false, here);
+                                match region.kind {
+                                    RegionKind::Object(_) => self.object_goes_on(),
+                                    _ => self.go(p, region.done, here),
+                                }
+                            }
+                            self.at += i as u64 + 1;
+                            self.replay(p, held);
+                            self.at -= i as u64 + 1;
+                            return i + 1;
+                        }
+                        if self.pending.is_empty() {
+                            return i + 1;
+                        }
+                    }
+                }
+            }
+        }
+        bytes.len()
+    }
+
+    fn begin_args(&mut self) {
+        if let Some(call) = &mut self.call {
+            call.args = CallArgs::Open;
+        }
+    }
+
+    /// The arguments end at offset `at`. `valid`: they are one whole JSON object.
+    pub(super) fn end_args(&mut self, valid: bool, at: u64) {
+        let from = match self.args {
+            ArgsState::Json(from) | ArgsState::Quoted(from, _) => Some(from),
+            _ => None,
+        };
+        self.args = ArgsState::Done;
+        if let Some(call) = &mut self.call
+            && call.args == CallArgs::Open
+        {
+            call.args = CallArgs::Done { valid };
+            if let (false, Some(from)) = (valid, from) {
+                let raw = self.raw_of(from, at);
+                self.out.malformed(from, at, MalformedReason::InvalidArguments, &raw);
+            }
+        }
+    }
+
+    /// Takes bytes of one JSON value that is a call's arguments.
+    pub(super) fn json_args(&mut self, bytes: &[u8]) -> (usize, Args) {
+        let mut i = 0;
+        while i < bytes.len() {
+            match self.args {
+                ArgsState::Start => {
+                    let byte = bytes[i];
+                    let at = self.at + i as u64;
+                    match byte {
+                        _ if is_ws(byte) => i += 1,
+                        b'"' => {
+                            self.args = ArgsState::Quoted(at, Unescape::default());
+                            i += 1;
+                        }
+                        b'n' => {
+                            self.args = ArgsState::Null(at, 1);
+                            i += 1;
+                        }
+                        _ => {
+                            self.begin_args();
+                            self.args = ArgsState::Json(at);
+                        }
+                    }
+                }
+                ArgsState::Json(_) => {
+                    let (used, met) = self.json.run(&bytes[i..]);
+                    self.args_bytes(&bytes[i..i + used], self.at + i as u64);
+                    i += used;
+                    match met {
+                        Met::More => {}
+                        Met::End | Met::EndBefore => {
+                            let valid = self.json.valid && self.json.object;
+                            self.end_args(valid, self.at + i as u64);
+                            return (i, Args::End);
+                        }
+                        Met::Control => {
+                            self.args_text(escape(bytes[i]));
+                            i += 1;
+                        }
+                        Met::Invalid => return (i, Args::Broken),
+                    }
+                }
+                ArgsState::Quoted(from, mut state) => {
+                    let mut inner = Vec::new();
+                    let (used, ended) = state.run(&bytes[i..], b'"', &mut inner);
+                    self.args = ArgsState::Quoted(from, state);
+                    self.quoted_args(&inner, self.at + i as u64);
+                    i += used;
+                    if ended {
+                        let empty = self.call.as_ref().is_some_and(|call| call.args == CallArgs::None);
+                        if !empty {
+                            let valid = self.inner.complete() && self.inner.object;
+                            self.end_args(valid, self.at + i as u64);
+                        }
+                        self.args = ArgsState::Done;
+                        return (i, Args::End);
+                    }
+                }
+                ArgsState::Null(from, seen) => {
+                    let byte = bytes[i];
+                    if b"null".get(usize::from(seen)) == Some(&byte) {
+                        i += 1;
+                        self.args = ArgsState::Null(from, seen + 1);
+                        if seen == 3 {
+                            self.args = ArgsState::Done;
+                            return (i, Args::End);
+                        }
+                    } else {
+                        self.begin_args();
+                        self.args = ArgsState::Json(from);
+                        let word = &b"null"[..usize::from(seen)];
+                        self.json.run(word);
+                        self.args_bytes(word, from);
+                    }
+                }
+                ArgsState::Done => return (i, Args::End),
+            }
+        }
+        (i, Args::More)
+    }
+
+    /// The decoded inside of a JSON string that holds the arguments.
+    fn quoted_args(&mut self, inner: &[u8], at: u64) {
+        let mut rest = inner;
+        while let Some(&first) = rest.first() {
+            if !self.inner.begun() && is_ws(first) {
+                rest = &rest[1..];
+                continue;
+            }
+            if let Some(call) = &mut self.call {
+                call.args = CallArgs::Open;
+            }
+            if !self.inner.valid || self.inner.done() {
+                let target = self.args_target();
+                self.out.bytes(target, rest, at);
+                if rest.iter().any(|&byte| !is_ws(byte)) {
+                    self.inner.valid = false;
+                }
+                return;
+            }
+            let (used, met) = self.inner.run(rest);
+            let target = self.args_target();
+            self.out.bytes(target, &rest[..used], at);
+            rest = &rest[used..];
+            if met == Met::Control {
+                self.out.text(target, escape(rest[0]));
+                rest = &rest[1..];
+            }
+        }
+    }
+
+    // ---- raw ----
+
+    pub(super) fn start_raw(&mut self, _p: &Program, key: &str) {
+        let open = format!("{{{}: \"", super::escape::quote(key));
+        if let Some(call) = &mut self.call {
+            call.args = CallArgs::Open;
+        }
+        self.args_text(&open);
+    }
+
+    /// Text that is the value of one parameter.
+    pub(super) fn in_raw(&mut self, p: &Program, id: RegionId, bytes: &[u8]) -> usize {
+        let region = &p.regions[usize::from(id)];
+        let scan = region.expected.scan(self.plain);
+        match self.search.run(scan, bytes, self.pending.len()) {
+            Step::Found(found) => {
+                let end = if p.actions[usize::from(found.action)].ws {
+                    self.trim_end(bytes, found.start)
+                } else {
+                    found.start
+                };
+                self.emit_raw(bytes, end);
+                self.end_raw();
+                self.reach(p, found, end, bytes)
+            }
+            Step::More(hold) => {
+                let end = if region.ws { self.trim_end(bytes, hold) } else { hold };
+                self.emit_raw(bytes, end);
+                self.hold(bytes, end, hold);
+                bytes.len()
+            }
+        }
+    }
+
+    pub(super) fn end_raw(&mut self) {
+        self.args_text("\"}");
+        if let Some(call) = &mut self.call {
+            call.args = CallArgs::Done { valid: true };
+        }
+    }
+
+    /// Gives out the first `end` bytes of `pending` and `bytes` as the inside of a JSON string.
+    pub(super) fn emit_raw(&mut self, bytes: &[u8], end: usize) {
+        let from = self.pending.len();
+        if end > 0 && from > 0 {
+            let held = std::mem::take(&mut self.pending);
+            self.raw_text(&held[..end.min(from)], self.at - from as u64);
+            self.pending = held;
+        }
+        if end > from {
+            self.raw_text(&bytes[..end - from], self.at);
+        }
+    }
+
+    pub(super) fn raw_text(&mut self, bytes: &[u8], at: u64) {
+        let mut rest = bytes;
+        let mut at = at;
+        while !rest.is_empty() {
+            let plain = super::json::plain_run(rest);
+            self.args_bytes(&rest[..plain], at);
+            rest = &rest[plain..];
+            at += plain as u64;
+            if let Some(&byte) = rest.first() {
+                self.args_text(escape(byte));
+                rest = &rest[1..];
+                at += 1;
+            }
+        }
+    }
+
+    // ---- Python ----
+
+    pub(super) fn start_python(&mut self, _p: &Program) {
+        self.python.reset();
+        if let Some(call) = &mut self.call {
+            call.args = CallArgs::Open;
+        }
+        self.args = ArgsState::Json(self.pending_at());
+    }
+
+    pub(super) fn in_python(&mut self, p: &Program, id: RegionId, bytes: &[u8]) -> usize {
+        let region = &p.regions[usize::from(id)];
+        let scan = region.expected.scan(self.plain);
+        let used = self.python.run(bytes, &|byte| scan.step(0, byte) != 0);
+        self.emit_python(self.at);
+        if self.python.ended() {
+            self.end_python(self.at + used as u64);
+            self.go(p, region.done, self.at + used as u64);
+        }
+        used
+    }
+
+    fn emit_python(&mut self, at: u64) {
+        let text = std::mem::take(&mut self.python.out);
+        self.args_bytes(&text, at);
+        self.python.out = text;
+        self.python.out.clear();
+    }
+
+    pub(super) fn end_python(&mut self, at: u64) {
+        self.python.finish();
+        self.emit_python(at);
+        let valid = self.python.valid;
+        self.end_args(valid, at);
+    }
+
+    // ---- leaving regions ----
+
+    /// A special token ends whatever region this is; it is a literal that may follow.
+    pub(super) fn leave_region(&mut self, p: &Program, id: RegionId, token: &[u8]) {
+        let region = &p.regions[usize::from(id)];
+        match &region.kind {
+            RegionKind::Json | RegionKind::Python => {
+                let at = self.at;
+                if !self.pending.is_empty() {
+                    self.settle_pending(p);
+                }
+                if region.expected.exact(token).is_some() && self.args != ArgsState::Done {
+                    if region.kind == RegionKind::Python {
+                        self.end_python(at);
+                    }
+                    self.end_args(false, at);
+                    self.go(p, region.done, at);
+                }
+            }
+            RegionKind::Object(_) => self.leave_object(p, id),
+            _ => {}
+        }
+    }
+
+    /// What waits inside a region of data is data: no more comes of it.
+    pub(super) fn settle_region(&mut self, p: &Program, id: RegionId, found: Option<Found>) {
+        let region = &p.regions[usize::from(id)];
+        let end = found.map_or(self.pending.len(), |found| found.start);
+        match &region.kind {
+            RegionKind::Name | RegionKind::Id | RegionKind::Key => match found {
+                Some(found) => {
+                    self.word.extend_from_slice(&self.pending[..found.start]);
+                    self.end_word(p, id, found.start);
+                }
+                None => self.word.append(&mut self.pending),
+            },
+            RegionKind::Raw(_) => {
+                self.emit_raw(&[], end);
+                match found {
+                    Some(found) => {
+                        self.end_raw();
+                        self.reach(p, found, end, &[]);
+                    }
+                    None => self.pending.clear(),
+                }
+            }
+            RegionKind::Value { .. } => self.settle_value(p, id, found),
+            RegionKind::Json => {
+                let held = std::mem::take(&mut self.pending);
+                self.args_bytes(&held, self.at - held.len() as u64);
+                held.iter().for_each(|&byte| {
+                    self.json.broken(byte);
+                });
+                self.search = Search::default();
+            }
+            _ => {
+                self.pending.clear();
+                self.search = Search::default();
+            }
+        }
+    }
+
+    /// The input ends inside a region. Whether it was left for another place.
+    pub(super) fn finish_region(&mut self, p: &Program, id: RegionId, reason: FinishReason) -> bool {
+        let region = &p.regions[usize::from(id)];
+        let stopped = reason == FinishReason::Stop;
+        match &region.kind {
+            RegionKind::Name if stopped && !self.word.trim_ascii().is_empty() => {
+                self.end_word(p, id, 0);
+                true
+            }
+            RegionKind::Value { .. } => {
+                self.finish_value(p, id, stopped);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// How far arguments came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Args {
+    More,
+    End,
+    /// The next byte fits no JSON; it was not taken.
+    Broken,
+}

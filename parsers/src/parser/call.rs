@@ -1,0 +1,399 @@
+//! The call in progress: its name, its frame, its end.
+
+use std::cell::OnceCell;
+
+use serde_json::Value;
+use toolglot_format::{Channel, Event, FinishReason, MalformedReason, Plan};
+use toolglot_schema::{Options, Schema, TypeSet};
+
+use super::out::Target;
+use super::{Machine, Mode, is_ws};
+use crate::program::{Program, RegionId, RegionKind, Step};
+
+/// Longest tool name; what is longer is none.
+const MAX_NAME: usize = 256;
+
+/// What the parser must know of the tools.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    names: Vec<String>,
+    schemas: Vec<(Value, OnceCell<Option<Schema>>)>,
+}
+
+impl Tools {
+    /// `typed`: schemas are needed.
+    pub(crate) fn new(plan: &Plan, typed: bool) -> Self {
+        let schemas = plan.tools.iter().filter(|_| typed);
+        Tools {
+            names: plan.tools.iter().map(|tool| tool.name.clone()).collect(),
+            schemas: schemas.map(|tool| (tool.parameters.clone(), OnceCell::new())).collect(),
+        }
+    }
+
+    /// Always known when no tools were planned.
+    pub(crate) fn is_known(&self, name: &str) -> bool {
+        self.names.is_empty() || self.index(name).is_some()
+    }
+
+    /// Whether a planned tool has this name.
+    pub(crate) fn is_planned(&self, name: &str) -> bool {
+        self.index(name).is_some()
+    }
+
+    fn index(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| known == name)
+    }
+
+    fn schema(&self, tool: &str) -> Option<&Schema> {
+        let (document, cell) = self.schemas.get(self.index(tool)?)?;
+        let mut options = Options::default();
+        options.lenient = true;
+        cell.get_or_init(|| Schema::compile(document, &options).ok()).as_ref()
+    }
+
+    /// The types that a parameter may have. All of them for an unknown tool or parameter.
+    pub(crate) fn types(&self, tool: &str, key: &str) -> TypeSet {
+        let Some(schema) = self.schema(tool) else { return TypeSet::ALL };
+        let types = schema.property_types(schema.root(), key);
+        if types.is_empty() { TypeSet::ALL } else { types }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct CallState {
+    pub(crate) index: u32,
+    /// Offset of the frame's first byte.
+    pub(crate) start: u64,
+    pub(crate) name: Option<String>,
+    pub(crate) id: Option<String>,
+    /// Whether the call was told of.
+    pub(crate) started: bool,
+    /// Whether markers show that this is a call; otherwise it may still turn out to be text.
+    pub(crate) framed: bool,
+    /// Where text goes on if it does.
+    resume: RegionId,
+    /// Arguments: nothing yet, an object in the making (and how many keys it has), or done (and whether
+    /// it is one whole JSON object).
+    pub(crate) args: CallArgs,
+    pub(crate) key: String,
+    /// What a literal said about the next value: raw or JSON.
+    pub(crate) value_raw: Option<bool>,
+    /// Junk from before the name was known, not reported yet.
+    pub(crate) junk: Vec<(u64, u64)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallArgs {
+    None,
+    /// An object written key by key.
+    Keys(u32),
+    /// JSON text as it comes.
+    Open,
+    Done {
+        valid: bool,
+    },
+}
+
+impl Machine {
+    /// A call begins at offset `at`; `held` and `bytes` are the input from there.
+    pub(super) fn start_call(&mut self, at: u64, held: &[u8], bytes: &[u8], resume: RegionId) {
+        self.end_call(false, at);
+        self.raw.clear();
+        self.raw_from = at;
+        self.raw.extend_from_slice(held);
+        self.raw.extend_from_slice(bytes);
+        self.call = Some(CallState {
+            index: self.calls,
+            start: at,
+            name: None,
+            id: None,
+            started: false,
+            framed: false,
+            resume,
+            args: CallArgs::None,
+            key: String::new(),
+            value_raw: None,
+            junk: Vec::new(),
+        });
+    }
+
+    /// The name was read; the call is told of once something else shows that it is one.
+    pub(super) fn name(&mut self, name: Vec<u8>, at: u64) {
+        let name = self.decode(name, at);
+        if let Some(call) = &mut self.call
+            && !call.started
+        {
+            call.name = Some(name);
+        }
+    }
+
+    pub(super) fn id(&mut self, id: Vec<u8>, at: u64) {
+        let id = self.decode(id, at);
+        let Some(call) = &mut self.call else { return };
+        if id.is_empty() || call.id.is_some() {
+            return;
+        }
+        call.id = Some(id.clone());
+        if call.started {
+            let event = Event::CallId { index: call.index, id };
+            self.out.event(event);
+        }
+    }
+
+    /// UTF-8 or replacement characters and a report.
+    fn decode(&mut self, bytes: Vec<u8>, at: u64) -> String {
+        match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let bytes = error.into_bytes();
+                self.out.malformed(at, at + bytes.len() as u64, MalformedReason::NotUtf8, &bytes);
+                String::from_utf8_lossy(&bytes).into_owned()
+            }
+        }
+    }
+
+    /// Tells of the call if its name is known.
+    pub(super) fn confirm_name(&mut self) {
+        let Some(call) = &mut self.call else { return };
+        if call.started {
+            return;
+        }
+        let Some(name) = &call.name else { return };
+        call.started = true;
+        self.calls += 1;
+        self.weak.clear();
+        let known = self.tools.is_known(name);
+        let (index, name, id) = (call.index, name.clone(), call.id.clone());
+        for (from, to) in std::mem::take(&mut call.junk) {
+            let raw = self.raw_of(from, to);
+            self.out.malformed(from, to, MalformedReason::Unexpected, &raw);
+        }
+        self.out.event(Event::CallStart { index, name, id, known });
+        let held = self.out.take_held();
+        if !held.is_empty() {
+            self.out.text(Target::Arguments(index), &held);
+        }
+    }
+
+    /// Where the open call's arguments go.
+    #[inline]
+    pub(super) fn args_target(&self) -> Target {
+        match &self.call {
+            Some(call) if call.started => Target::Arguments(call.index),
+            _ => Target::Held,
+        }
+    }
+
+    pub(super) fn args_text(&mut self, text: &str) {
+        let target = self.args_target();
+        self.out.text(target, text);
+    }
+
+    #[inline]
+    pub(super) fn args_bytes(&mut self, bytes: &[u8], at: u64) {
+        let target = self.args_target();
+        self.out.bytes(target, bytes, at);
+    }
+
+    /// Ends the open call, if there is one. `whole`: its frame ended as it should.
+    pub(super) fn end_call(&mut self, whole: bool, at: u64) {
+        self.end_junk(at);
+        if self.call.as_ref().is_some_and(|call| call.framed || call.started) {
+            self.confirm_name();
+        }
+        let Some(call) = self.call.take() else { return };
+        if !call.started {
+            let raw = self.raw_of(call.start.max(self.out.mute_until), at);
+            self.out.take_held();
+            self.give_back_weak();
+            self.out.bytes(Target::Text(Channel::Content), &raw, call.start.max(self.out.mute_until));
+            if call.framed {
+                self.out.malformed(call.start, at, MalformedReason::NoName, &raw);
+            }
+            return;
+        }
+        let target = Target::Arguments(call.index);
+        let complete = match call.args {
+            CallArgs::None => {
+                self.out.text(target, "{}");
+                whole
+            }
+            CallArgs::Keys(0) => {
+                self.out.text(target, "{}");
+                whole
+            }
+            CallArgs::Keys(_) => {
+                self.out.text(target, "}");
+                whole
+            }
+            CallArgs::Open => false,
+            CallArgs::Done { valid } => valid,
+        };
+        self.out.event(Event::CallEnd { index: call.index, complete });
+    }
+
+    /// We are outside calls. One that was not told of was only an alternative that began alike.
+    pub(super) fn no_call(&mut self, at: u64) {
+        match &self.call {
+            None => {}
+            Some(call) if call.started || call.name.is_some() => self.end_call(true, at),
+            Some(_) => {
+                self.call = None;
+                self.out.take_held();
+            }
+        }
+    }
+
+    /// The call that looked like one is none: its bytes up to `at` are text.
+    pub(super) fn give_back(&mut self, p: &Program, at: u64) {
+        let Some(call) = self.call.take() else { return };
+        self.out.take_held();
+        self.junk_from = None;
+        self.give_back_weak();
+        let from = call.start.max(self.out.mute_until);
+        let raw = self.raw_of(from, at);
+        let channel = match p.regions[usize::from(call.resume)].kind {
+            RegionKind::Text(channel) => channel,
+            _ => Channel::Content,
+        };
+        self.out.bytes(Target::Text(channel), &raw, from);
+        self.enter(p, call.resume);
+    }
+
+    /// The input ended inside a call.
+    pub(super) fn cut_call(&mut self, p: &Program, reason: FinishReason, at: u64) {
+        let Some(call) = &self.call else { return };
+        let (start, framed, started) = (call.start, call.framed, call.started);
+        if !framed && !started {
+            return self.give_back(p, at);
+        }
+        if call.name.is_none() {
+            let raw = self.raw_of(start, at);
+            self.call = None;
+            self.out.take_held();
+            self.out.malformed(start, at, MalformedReason::CutOff, &raw);
+            return;
+        }
+        let between = matches!(self.mode, Mode::At(_));
+        let stopped = reason == FinishReason::Stop;
+        let whole = match call.args {
+            CallArgs::Done { .. } => true,
+            CallArgs::None | CallArgs::Keys(_) => between && stopped,
+            CallArgs::Open => false,
+        };
+        if whole {
+            return self.end_call(true, at);
+        }
+        self.confirm_name();
+        let Some(call) = self.call.take() else { return };
+        let raw = self.raw_of(start, at);
+        self.out.malformed(start, at, MalformedReason::CutOff, &raw);
+        self.out.event(Event::CallEnd { index: call.index, complete: false });
+    }
+
+    // ---- names, ids and keys ----
+
+    pub(super) fn in_word(&mut self, p: &Program, id: RegionId, bytes: &[u8]) -> usize {
+        let region = &p.regions[usize::from(id)];
+        let scan = region.expected.scan(self.plain);
+        let from = self.pending.len();
+        let (end, found) = match self.search.run(scan, bytes, from) {
+            Step::Found(found) => (found.start, true),
+            Step::More(hold) => (hold, false),
+        };
+        if region.kind == RegionKind::Name {
+            let framed = self.call.as_ref().is_some_and(|call| call.framed);
+            for i in 0..end {
+                let byte = if i < from { self.pending[i] } else { bytes[i - from] };
+                if !self.name_takes(byte, framed) {
+                    return self.leave_word(p, id, i);
+                }
+            }
+        } else {
+            self.word.extend(self.pending.iter().chain(bytes).take(end));
+        }
+        if found {
+            return self.end_word(p, id, end);
+        }
+        self.hold(bytes, end, end);
+        bytes.len()
+    }
+
+    /// Adds a byte to a tool's name if it can be one. Without a frame it must look like an identifier.
+    fn name_takes(&mut self, byte: u8, framed: bool) -> bool {
+        let last = self.word.last().copied();
+        let good = if is_ws(byte) {
+            true
+        } else if last.is_some_and(|last| last == b'\n' || is_ws(last) && !framed)
+            && !self.word.trim_ascii().is_empty()
+        {
+            false
+        } else {
+            framed || byte.is_ascii_alphanumeric() || b"_-.:/".contains(&byte)
+        };
+        if good && self.word.len() < MAX_NAME {
+            self.word.push(byte);
+            return true;
+        }
+        false
+    }
+
+    /// The word is no name: from offset `end` of `pending` and `bytes` on, the input is read as something
+    /// else.
+    fn leave_word(&mut self, p: &Program, id: RegionId, end: usize) -> usize {
+        let held = std::mem::take(&mut self.pending);
+        let at = self.at + end as u64 - held.len() as u64;
+        let word_at = at - self.word.len() as u64;
+        let done = p.regions[usize::from(id)].done;
+        if self.call.as_ref().is_some_and(|call| call.framed) {
+            self.junk_from.get_or_insert(word_at);
+        }
+        self.unfit(p, p.states[usize::from(done)].unfit, at);
+        self.again(p, held, end)
+    }
+
+    /// Runs the held bytes behind `end` again; gives back how many of the bytes behind them are used.
+    pub(super) fn again(&mut self, p: &Program, held: Vec<u8>, end: usize) -> usize {
+        if end < held.len() {
+            self.replay(p, held[end..].to_vec());
+            0
+        } else {
+            end - held.len()
+        }
+    }
+
+    /// The word ends in front of offset `end` of `pending` and `bytes`. What ends it is looked at again,
+    /// now that the word may have narrowed what can follow.
+    pub(super) fn end_word(&mut self, p: &Program, id: RegionId, end: usize) -> usize {
+        let region = &p.regions[usize::from(id)];
+        let word = self.word.trim_ascii().to_vec();
+        let at = self.pending_at() + end as u64;
+        let word_at = at - self.word.len() as u64;
+        let mut next = region.done;
+        match region.kind {
+            RegionKind::Name => {
+                let listed = region
+                    .by_name
+                    .iter()
+                    .find(|(list, _)| list.is_empty() || list.iter().any(|name| name.as_bytes() == word));
+                let Some((_, state)) = listed.filter(|_| !word.is_empty()) else {
+                    return self.leave_word(p, id, end);
+                };
+                next = *state;
+                self.name(word, word_at);
+            }
+            RegionKind::Id => self.id(word, word_at),
+            _ => {
+                let key = self.decode(word, word_at);
+                if let Some(call) = &mut self.call {
+                    call.key = key;
+                    call.value_raw = None;
+                }
+            }
+        }
+        let held = std::mem::take(&mut self.pending);
+        self.word.clear();
+        self.go(p, next, at);
+        self.again(p, held, end)
+    }
+}

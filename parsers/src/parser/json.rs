@@ -1,0 +1,387 @@
+//! Follows one JSON value byte by byte: where it ends, whether it is valid, what is inside a string.
+//!
+//! Nothing is built and nothing is decoded; the bytes themselves are the output. A value that is not valid
+//! is followed by its brackets and quotes alone.
+
+/// A place inside a JSON value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    Value,
+    /// Behind `[`.
+    ValueOrEnd,
+    /// Behind `{`.
+    KeyOrEnd,
+    Key,
+    Colon,
+    /// Behind a value inside an array or object.
+    After,
+    Text,
+    Escape,
+    /// Hex digits that are still due.
+    Hex(u8),
+    Number(Number),
+    /// Inside `true`, `false` or `null`: which, and how many bytes of it were seen.
+    Word(u8, u8),
+    Done,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Number {
+    Minus,
+    Zero,
+    Whole,
+    Dot,
+    Fraction,
+    Exp,
+    ExpSign,
+    ExpDigits,
+}
+
+impl Number {
+    fn may_end(self) -> bool {
+        matches!(self, Number::Zero | Number::Whole | Number::Fraction | Number::ExpDigits)
+    }
+
+    fn next(self, byte: u8) -> Option<Number> {
+        Some(match (self, byte) {
+            (Number::Minus, b'0') => Number::Zero,
+            (Number::Minus, b'1'..=b'9') | (Number::Whole, b'0'..=b'9') => Number::Whole,
+            (Number::Zero | Number::Whole, b'.') => Number::Dot,
+            (Number::Dot | Number::Fraction, b'0'..=b'9') => Number::Fraction,
+            (Number::Zero | Number::Whole | Number::Fraction, b'e' | b'E') => Number::Exp,
+            (Number::Exp, b'+' | b'-') => Number::ExpSign,
+            (Number::Exp | Number::ExpSign | Number::ExpDigits, b'0'..=b'9') => Number::ExpDigits,
+            _ => return None,
+        })
+    }
+}
+
+const WORDS: [&[u8]; 3] = [b"true", b"false", b"null"];
+
+/// What the scanner met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Met {
+    /// The chunk is used up.
+    More,
+    /// The value ended with the last byte that was taken.
+    End,
+    /// The value ended in front of the next byte (numbers and words at the top).
+    EndBefore,
+    /// The next byte is a raw control character inside a string; it was not taken. Pass it by.
+    Control,
+    /// The value is not valid; the next byte was not taken. Outside strings such a value goes on with
+    /// [`Json::broken_run`].
+    Invalid,
+}
+
+/// A scanner for one value.
+#[derive(Debug, Clone)]
+pub(crate) struct Json {
+    at: At,
+    /// One bit per open bracket, 1 for an object.
+    stack: Vec<u64>,
+    depth: usize,
+    /// Whether the string in progress is a key.
+    key: bool,
+    pub(crate) valid: bool,
+    /// Whether the first byte was `{`.
+    pub(crate) object: bool,
+}
+
+impl Json {
+    pub(crate) fn new() -> Self {
+        Json { at: At::Value, stack: Vec::new(), depth: 0, key: false, valid: true, object: false }
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.at = At::Value;
+        self.stack.clear();
+        self.depth = 0;
+        self.key = false;
+        self.valid = true;
+        self.object = false;
+    }
+
+    pub(crate) fn begun(&self) -> bool {
+        self.at != At::Value || self.depth > 0
+    }
+
+    pub(crate) fn in_text(&self) -> bool {
+        matches!(self.at, At::Text | At::Escape | At::Hex(_))
+    }
+
+    pub(crate) fn done(&self) -> bool {
+        self.at == At::Done
+    }
+
+    /// Whether the value may end here: it has, or it is a number that could.
+    pub(crate) fn complete(&self) -> bool {
+        self.valid && self.depth == 0 && matches!(self.at, At::Done)
+            || matches!(self.at, At::Number(number) if self.depth == 0 && number.may_end())
+    }
+
+    fn push(&mut self, object: bool) {
+        let (word, bit) = (self.depth / 64, self.depth % 64);
+        if word == self.stack.len() {
+            self.stack.push(0);
+        }
+        self.stack[word] = self.stack[word] & !(1 << bit) | u64::from(object) << bit;
+        self.depth += 1;
+    }
+
+    fn top_is_object(&self) -> bool {
+        let at = self.depth - 1;
+        self.stack[at / 64] >> (at % 64) & 1 == 1
+    }
+
+    fn value_ended(&mut self) {
+        // A broken value without brackets ends only where a marker ends it.
+        self.at = if self.depth == 0 && self.valid { At::Done } else { At::After };
+    }
+
+    /// Takes bytes up to whatever is met; gives back how many.
+    pub(crate) fn run(&mut self, bytes: &[u8]) -> (usize, Met) {
+        let mut i = 0;
+        while i < bytes.len() {
+            if self.at == At::Text {
+                i += plain_run(&bytes[i..]);
+                let Some(&byte) = bytes.get(i) else { break };
+                match byte {
+                    b'"' if self.key => {
+                        self.key = false;
+                        self.at = At::Colon;
+                    }
+                    b'"' => {
+                        self.value_ended();
+                        if self.at == At::Done {
+                            return (i + 1, Met::End);
+                        }
+                    }
+                    b'\\' => self.at = At::Escape,
+                    _ => return (i, Met::Control),
+                }
+                i += 1;
+                continue;
+            }
+            let byte = bytes[i];
+            if !self.valid && !self.in_text() {
+                return (i, Met::Invalid);
+            }
+            match self.step(byte) {
+                Stepped::Taken => i += 1,
+                Stepped::Again => {
+                    if self.at == At::Done {
+                        return (i, Met::EndBefore);
+                    }
+                }
+                Stepped::Bad => {
+                    self.valid = false;
+                    if !self.in_text() {
+                        return (i, Met::Invalid);
+                    }
+                }
+            }
+            if self.at == At::Done {
+                return (i, Met::End);
+            }
+        }
+        (bytes.len(), Met::More)
+    }
+
+    fn step(&mut self, byte: u8) -> Stepped {
+        let space = matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+        match self.at {
+            At::Value | At::ValueOrEnd | At::KeyOrEnd | At::Key | At::Colon | At::After if space => {}
+            At::ValueOrEnd if byte == b']' => self.pop(),
+            At::Value | At::ValueOrEnd => match byte {
+                b'{' => {
+                    self.object |= self.depth == 0;
+                    self.push(true);
+                    self.at = At::KeyOrEnd;
+                }
+                b'[' => {
+                    self.push(false);
+                    self.at = At::ValueOrEnd;
+                }
+                b'"' => self.at = At::Text,
+                b'-' => self.at = At::Number(Number::Minus),
+                b'0' => self.at = At::Number(Number::Zero),
+                b'1'..=b'9' => self.at = At::Number(Number::Whole),
+                b't' => self.at = At::Word(0, 1),
+                b'f' => self.at = At::Word(1, 1),
+                b'n' => self.at = At::Word(2, 1),
+                _ => return Stepped::Bad,
+            },
+            At::KeyOrEnd if byte == b'}' => self.pop(),
+            At::KeyOrEnd | At::Key if byte == b'"' => {
+                self.key = true;
+                self.at = At::Text;
+            }
+            At::Colon if byte == b':' => self.at = At::Value,
+            At::After => match (byte, self.top_is_object()) {
+                (b',', true) => self.at = At::Key,
+                (b',', false) => self.at = At::Value,
+                (b'}', true) | (b']', false) => self.pop(),
+                _ => return Stepped::Bad,
+            },
+            At::Escape => match byte {
+                b'u' => self.at = At::Hex(4),
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at = At::Text,
+                _ => {
+                    // Followed as text, so that the string's end is still found.
+                    self.at = At::Text;
+                    self.valid = false;
+                }
+            },
+            At::Hex(due) if byte.is_ascii_hexdigit() => {
+                self.at = if due == 1 { At::Text } else { At::Hex(due - 1) };
+            }
+            At::Hex(_) => {
+                self.at = At::Text;
+                return Stepped::Bad;
+            }
+            At::Number(number) => match number.next(byte) {
+                Some(next) => self.at = At::Number(next),
+                None if number.may_end() => {
+                    self.value_ended();
+                    return Stepped::Again;
+                }
+                None => return Stepped::Bad,
+            },
+            At::Word(which, seen) => {
+                let word = WORDS[usize::from(which)];
+                if word.get(usize::from(seen)) != Some(&byte) {
+                    return Stepped::Bad;
+                }
+                self.at = At::Word(which, seen + 1);
+                if usize::from(seen) + 1 == word.len() {
+                    self.value_ended();
+                }
+            }
+            _ => return Stepped::Bad,
+        }
+        Stepped::Taken
+    }
+
+    fn pop(&mut self) {
+        self.depth -= 1;
+        self.at = if self.depth == 0 { At::Done } else { At::After };
+    }
+
+    /// Follows a value that is not valid, outside strings, up to its end, a string, or a byte that may
+    /// begin a marker; gives back how many bytes were taken.
+    pub(crate) fn broken_run(&mut self, bytes: &[u8], marker: &dyn Fn(u8) -> bool) -> usize {
+        for (i, &byte) in bytes.iter().enumerate() {
+            if marker(byte) {
+                return i;
+            }
+            if self.broken(byte) {
+                return i + 1;
+            }
+        }
+        bytes.len()
+    }
+
+    /// One byte of such a value; whether a string began or the value ended.
+    pub(crate) fn broken(&mut self, byte: u8) -> bool {
+        self.at = At::After;
+        self.key = false;
+        match byte {
+            b'"' => self.at = At::Text,
+            b'{' | b'[' => self.push(byte == b'{'),
+            b'}' | b']' if self.depth > 0 => self.pop(),
+            _ => {}
+        }
+        self.at != At::After
+    }
+}
+
+enum Stepped {
+    Taken,
+    /// The state moved without the byte.
+    Again,
+    Bad,
+}
+
+/// How many bytes at the front are neither `"` nor `\` nor control characters.
+#[inline]
+pub(crate) fn plain_run(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let mut at = 0;
+    let mut words = bytes.chunks_exact(8);
+    for word in &mut words {
+        let word =
+            u64::from_le_bytes([word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7]]);
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+        let hits = zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\'))) | control;
+        if hits != 0 {
+            // A borrow can mark only bytes above the first true hit, so the lowest mark is right.
+            return at + (hits.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    let rest = words.remainder();
+    at + rest.iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20).unwrap_or(rest.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(text: &str, chunk: usize) -> (usize, Met, bool) {
+        let mut json = Json::new();
+        let mut total = 0;
+        let mut saw_invalid = false;
+        for piece in text.as_bytes().chunks(chunk) {
+            let mut at = 0;
+            while at < piece.len() {
+                let (used, met) = json.run(&piece[at..]);
+                at += used;
+                match met {
+                    Met::More => {}
+                    Met::End | Met::EndBefore => return (total + at, met, json.valid),
+                    Met::Control => at += 1,
+                    Met::Invalid => {
+                        saw_invalid = true;
+                        at += json.broken_run(&piece[at..], &|_| false);
+                        if json.done() {
+                            return (total + at, Met::End, false);
+                        }
+                    }
+                }
+            }
+            total += piece.len();
+        }
+        (total, if saw_invalid { Met::Invalid } else { Met::More }, json.valid)
+    }
+
+    #[test]
+    fn finds_the_end_in_any_cut() {
+        let text = r#" {"a": [1, -2.5e+3, true, null, "x\"}\u00e9\\"], "b": {}} rest"#;
+        for chunk in 1..20 {
+            assert_eq!(run(text, chunk), (text.len() - 5, Met::End, true), "{chunk}");
+            assert_eq!(run("12,", chunk), (2, Met::EndBefore, true));
+            assert_eq!(run("{\"a\": tru}", chunk), (10, Met::End, false));
+            assert_eq!(run("{'a': '}'}", chunk).2, false);
+            assert_eq!(run("{\"a\": \"x\ny\"}", chunk), (12, Met::End, true));
+            assert_eq!(run("{\"a\": \"\\x\"}z", chunk), (11, Met::End, false));
+        }
+    }
+
+    #[test]
+    fn finds_the_first_special_byte() {
+        for len in 0..40 {
+            for special in [b'"', b'\\', b'\n', 0u8, 0x1f] {
+                let mut text = vec![b'a'; 40];
+                text[len] = special;
+                assert_eq!(plain_run(&text), len);
+                text[..len].fill(0xff);
+                assert_eq!(plain_run(&text), len);
+                text[..len].fill(b' ');
+                assert_eq!(plain_run(&text), len);
+            }
+        }
+    }
+}

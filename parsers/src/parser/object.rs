@@ -1,0 +1,276 @@
+//! A JSON object whose members carry the call: its name, its arguments, its id.
+
+use toolglot_format::{Member, MemberValue};
+
+use super::args::{Args, ArgsState};
+use super::call::CallArgs;
+use super::escape::Unescape;
+use super::json::Met;
+use super::{Machine, is_ws};
+use crate::program::{Program, RegionId, RegionKind};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum At {
+    #[default]
+    Start,
+    KeyOrEnd,
+    Key,
+    Colon,
+    /// In front of a value.
+    Value,
+    Name,
+    Id,
+    /// An id that is a number.
+    Digits,
+    Args,
+    Skip,
+    After,
+}
+
+/// A place in the object.
+#[derive(Debug, Default)]
+pub(super) struct ObjectState {
+    at: At,
+    /// The nested objects we are in, as positions in their member lists.
+    path: Vec<usize>,
+    /// What the member in hand is, when the format names it: its position.
+    member: Option<usize>,
+    word: Vec<u8>,
+    unescape: Unescape,
+    quote: u8,
+}
+
+/// The members of the object at `path`.
+fn at_path<'a>(mut members: &'a [Member], path: &[usize]) -> &'a [Member] {
+    for &step in path {
+        match members.get(step).map(|member| &member.is) {
+            Some(MemberValue::Object(inner)) => members = inner,
+            _ => return &[],
+        }
+    }
+    members
+}
+
+impl Machine {
+    pub(super) fn in_object(&mut self, p: &Program, id: RegionId, bytes: &[u8]) -> usize {
+        let region = &p.regions[usize::from(id)];
+        let RegionKind::Object(members) = &region.kind else { return bytes.len() };
+        if !self.pending.is_empty() {
+            return self.maybe_marker(p, id, bytes);
+        }
+        let mut i = 0;
+        while let Some(&byte) = bytes.get(i) {
+            let at = self.at + i as u64;
+            match self.object.at {
+                At::Start | At::KeyOrEnd | At::Colon | At::Value | At::After if is_ws(byte) => i += 1,
+                At::Start if byte == b'{' => {
+                    self.object.at = At::KeyOrEnd;
+                    i += 1;
+                }
+                At::KeyOrEnd | At::After if byte == b'}' => {
+                    i += 1;
+                    if self.object.path.pop().is_some() {
+                        self.object.at = At::After;
+                    } else {
+                        self.object_done(p, id, at + 1);
+                        return i;
+                    }
+                }
+                // A missing comma and one too many are passed over.
+                At::KeyOrEnd | At::After if byte == b'"' || byte == b'\'' => {
+                    self.object.at = At::Key;
+                    self.object.quote = byte;
+                    self.object.unescape = Unescape::default();
+                    self.object.word.clear();
+                    i += 1;
+                }
+                At::After if byte == b',' => {
+                    self.object.at = At::KeyOrEnd;
+                    i += 1;
+                }
+                At::Key | At::Name | At::Id => {
+                    let object = &mut self.object;
+                    let (used, ended) = object.unescape.run(&bytes[i..], object.quote, &mut object.word);
+                    i += used;
+                    if ended {
+                        self.string_ended(members, self.at + i as u64);
+                    }
+                }
+                At::Colon if byte == b':' => {
+                    self.object.at = At::Value;
+                    i += 1;
+                }
+                At::Value => i += self.member_value(members, byte, at),
+                At::Digits => {
+                    if byte.is_ascii_digit() {
+                        self.object.word.push(byte);
+                        i += 1;
+                    } else {
+                        let word = std::mem::take(&mut self.object.word);
+                        self.id(word, at);
+                        self.object.at = At::After;
+                    }
+                }
+                At::Args => {
+                    self.at += i as u64;
+                    let (used, how) = self.json_args(&bytes[i..]);
+                    self.at -= i as u64;
+                    i += used;
+                    match how {
+                        Args::More => {}
+                        Args::End => self.object.at = At::After,
+                        Args::Broken => {
+                            let scan = region.expected.scan(self.plain);
+                            let used = self.json.broken_run(&bytes[i..], &|byte| scan.step(0, byte) != 0);
+                            self.args_bytes(&bytes[i..i + used], self.at + i as u64);
+                            i += used;
+                            if self.json.done() {
+                                self.end_args(false, self.at + i as u64);
+                                self.object.at = At::After;
+                            } else if used == 0 {
+                                // The byte may begin a marker.
+                                self.at += i as u64;
+                                let more = self.maybe_marker(p, id, &bytes[i..]);
+                                self.at -= i as u64;
+                                return i + more;
+                            }
+                        }
+                    }
+                }
+                At::Skip => {
+                    let (used, met) = self.inner.run(&bytes[i..]);
+                    i += used;
+                    match met {
+                        Met::More => {}
+                        Met::End | Met::EndBefore => self.object.at = At::After,
+                        Met::Control => i += 1,
+                        Met::Invalid => return self.object_fails(p, id, i),
+                    }
+                }
+                _ => return self.object_fails(p, id, i),
+            }
+        }
+        i
+    }
+
+    /// A key or a string value ended at offset `at`.
+    fn string_ended(&mut self, members: &[Member], at: u64) {
+        let word = std::mem::take(&mut self.object.word);
+        match self.object.at {
+            At::Key => {
+                let level = at_path(members, &self.object.path);
+                self.object.member = level.iter().position(|member| {
+                    std::iter::once(&member.key).chain(&member.aliases).any(|key| key.as_bytes() == word)
+                });
+                self.object.at = At::Colon;
+            }
+            At::Name => {
+                self.object.at = At::After;
+                if word.is_empty() {
+                    return;
+                }
+                self.name(word, at);
+                let Some(call) = &self.call else { return };
+                let planned = call.name.as_ref().is_some_and(|name| self.tools.is_planned(name));
+                if call.framed || planned || call.args != CallArgs::None {
+                    self.confirm_name();
+                }
+            }
+            _ => {
+                self.object.at = At::After;
+                self.id(word, at);
+            }
+        }
+    }
+
+    /// A member's value begins with `byte`; gives back how many bytes are taken.
+    fn member_value(&mut self, members: &[Member], byte: u8, at: u64) -> usize {
+        let level = at_path(members, &self.object.path);
+        let quoted = byte == b'"' || byte == b'\'';
+        self.object.word.clear();
+        self.object.unescape = Unescape::default();
+        let (named, has_args) = match &self.call {
+            Some(call) => (call.name.is_some(), call.args != CallArgs::None),
+            None => (false, false),
+        };
+        let member = self.object.member.take();
+        match member.and_then(|member| level.get(member)).map(|member| &member.is) {
+            Some(MemberValue::Name) if quoted && !named => {
+                self.object.at = At::Name;
+                self.object.quote = byte;
+                1
+            }
+            Some(MemberValue::Id(_)) if quoted => {
+                self.object.at = At::Id;
+                self.object.quote = byte;
+                1
+            }
+            Some(MemberValue::Id(_)) if byte.is_ascii_digit() => {
+                self.object.at = At::Digits;
+                0
+            }
+            Some(MemberValue::Object(_)) if byte == b'{' => {
+                self.object.path.extend(member);
+                self.object.at = At::KeyOrEnd;
+                1
+            }
+            Some(MemberValue::Args) if !has_args => {
+                self.object.at = At::Args;
+                self.args = ArgsState::Start;
+                self.json.reset();
+                self.inner.reset();
+                self.confirm_name();
+                let _ = at;
+                0
+            }
+            _ => {
+                self.object.at = At::Skip;
+                self.inner.reset();
+                0
+            }
+        }
+    }
+
+    /// The object is closed.
+    fn object_done(&mut self, p: &Program, id: RegionId, at: u64) {
+        if let Some(call) = &self.call {
+            let has_args = call.args != CallArgs::None;
+            let planned = call.name.as_ref().is_some_and(|name| self.tools.is_planned(name));
+            if !call.framed && !call.started {
+                if call.name.is_some() && (has_args || planned) {
+                    self.confirm_name();
+                } else {
+                    return self.give_back(p, at);
+                }
+            }
+        }
+        self.confirm_name();
+        self.go(p, p.regions[usize::from(id)].done, at);
+    }
+
+    /// The byte at `i` fits no object.
+    fn object_fails(&mut self, p: &Program, id: RegionId, i: usize) -> usize {
+        let done = p.regions[usize::from(id)].done;
+        let at = self.at + i as u64;
+        self.end_args(false, at);
+        self.unfit(p, p.states[usize::from(done)].unfit, at);
+        i
+    }
+
+    /// Broken arguments ended; the object goes on.
+    pub(super) fn object_goes_on(&mut self) {
+        self.object.at = At::After;
+    }
+
+    /// A special token that may follow the object comes inside it.
+    pub(super) fn leave_object(&mut self, p: &Program, id: RegionId) {
+        let held = std::mem::take(&mut self.pending);
+        self.args_bytes(&held, self.at - held.len() as u64);
+        self.end_args(false, self.at);
+        let done = p.regions[usize::from(id)].done;
+        if self.call.as_ref().is_some_and(|call| !call.framed && !call.started) {
+            return self.give_back(p, self.at);
+        }
+        self.go(p, done, self.at);
+    }
+}

@@ -1,0 +1,223 @@
+//! Where the parser writes: joins deltas, decodes UTF-8, keeps spans in the order of the output.
+
+use toolglot_format::{Channel, Event, MalformedReason};
+
+/// Where bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    Text(Channel),
+    /// The arguments of the call with this index.
+    Arguments(u32),
+    /// Arguments whose call has no name yet.
+    Held,
+}
+
+/// Collects events.
+#[derive(Debug)]
+pub(crate) struct Out {
+    pub(crate) events: Vec<Event>,
+    target: Target,
+    delta: String,
+    /// The beginning of a code point, at most three bytes.
+    tail: [u8; 4],
+    tail_len: usize,
+    tail_at: u64,
+    /// Arguments that wait for their call's name.
+    held: String,
+    /// Bytes in front of this offset came from the prompt: their text is not given out.
+    pub(crate) mute_until: u64,
+    /// A run of bytes that are not UTF-8.
+    bad: Option<(u64, u64, Vec<u8>)>,
+}
+
+impl Out {
+    pub(crate) fn new() -> Self {
+        Out {
+            events: Vec::new(),
+            target: Target::Text(Channel::Content),
+            delta: String::new(),
+            tail: [0; 4],
+            tail_len: 0,
+            tail_at: 0,
+            held: String::new(),
+            mute_until: 0,
+            bad: None,
+        }
+    }
+
+    /// Bytes of the output, the first at offset `at`.
+    #[inline]
+    pub(crate) fn bytes(&mut self, target: Target, bytes: &[u8], at: u64) {
+        if bytes.is_empty() {
+            return;
+        }
+        if target != self.target {
+            self.turn_to(target);
+        }
+        if self.tail_len == 0
+            && self.bad.is_none()
+            && at >= self.mute_until
+            && let Ok(text) = std::str::from_utf8(bytes)
+        {
+            self.sink().push_str(text);
+            return;
+        }
+        self.decode(target, bytes, at);
+    }
+
+    /// Text that stands for bytes of the output, such as an escape or a bracket.
+    #[inline]
+    pub(crate) fn text(&mut self, target: Target, text: &str) {
+        if target != self.target || self.tail_len > 0 || self.bad.is_some() {
+            self.turn_to(target);
+        }
+        self.sink().push_str(text);
+    }
+
+    #[inline(always)]
+    fn sink(&mut self) -> &mut String {
+        if self.target == Target::Held { &mut self.held } else { &mut self.delta }
+    }
+
+    #[cold]
+    fn decode(&mut self, target: Target, bytes: &[u8], at: u64) {
+        let joined: Vec<u8>;
+        let (mut bytes, mut at) = (bytes, at);
+        if matches!(target, Target::Text(_)) && at < self.mute_until {
+            let skip = (self.mute_until - at).min(bytes.len() as u64);
+            bytes = &bytes[skip as usize..];
+            at += skip;
+        }
+        if self.tail_len > 0 {
+            joined = [&self.tail[..self.tail_len], bytes].concat();
+            bytes = &joined;
+            at = self.tail_at;
+            self.tail_len = 0;
+        }
+        while !bytes.is_empty() {
+            let (good, bad) = match std::str::from_utf8(bytes) {
+                Ok(text) => (text.len(), None),
+                Err(error) => (error.valid_up_to(), Some(error.error_len())),
+            };
+            if let (1.., Ok(text)) = (good, std::str::from_utf8(&bytes[..good])) {
+                self.end_bad();
+                self.sink().push_str(text);
+            }
+            bytes = &bytes[good..];
+            at += good as u64;
+            match bad {
+                None => {}
+                Some(None) => {
+                    self.tail[..bytes.len()].copy_from_slice(bytes);
+                    self.tail_len = bytes.len();
+                    self.tail_at = at;
+                    return;
+                }
+                Some(Some(bad)) => {
+                    self.invalid(&bytes[..bad], at);
+                    bytes = &bytes[bad..];
+                    at += bad as u64;
+                }
+            }
+        }
+    }
+
+    fn invalid(&mut self, bytes: &[u8], at: u64) {
+        self.sink().push('\u{FFFD}');
+        match &mut self.bad {
+            Some((_, end, raw)) if *end == at => {
+                *end += bytes.len() as u64;
+                raw.extend_from_slice(bytes);
+            }
+            _ => {
+                self.end_bad();
+                self.bad = Some((at, at + bytes.len() as u64, bytes.to_vec()));
+            }
+        }
+    }
+
+    /// Reports a run of invalid bytes, behind the text that replaces it.
+    fn end_bad(&mut self) {
+        if let Some((from, to, raw)) = self.bad.take() {
+            self.flush_delta();
+            self.push_malformed(from, to, MalformedReason::NotUtf8, &raw);
+        }
+    }
+
+    /// The text in hand ends: an unfinished code point stays unfinished.
+    fn settle(&mut self) {
+        if self.tail_len > 0 {
+            let tail = self.tail;
+            let len = std::mem::take(&mut self.tail_len);
+            self.invalid(&tail[..len], self.tail_at);
+        }
+        self.end_bad();
+    }
+
+    fn turn_to(&mut self, target: Target) {
+        self.settle();
+        if target != self.target {
+            self.flush_delta();
+            self.target = target;
+        }
+    }
+
+    /// Gives out the delta in hand; an unfinished code point waits on. Call it at the end of each feed.
+    pub(crate) fn flush_delta(&mut self) {
+        if self.delta.is_empty() {
+            return;
+        }
+        let text = std::mem::take(&mut self.delta);
+        self.events.push(match self.target {
+            Target::Text(channel) => Event::Text { channel, text },
+            Target::Arguments(index) => Event::Arguments { index, json: text },
+            Target::Held => return,
+        });
+    }
+
+    /// The prompt ends here. Gives out its events about the open call; deltas of it go to index 0 from now on.
+    pub(crate) fn restart(&mut self, open: Option<u32>) -> Vec<Event> {
+        if let Target::Arguments(_) = self.target {
+            self.target = Target::Arguments(0);
+        }
+        let mut events = std::mem::take(&mut self.events);
+        events.retain(|event| match event {
+            Event::CallStart { index, .. } | Event::CallId { index, .. } | Event::Arguments { index, .. } => {
+                Some(*index) == open
+            }
+            _ => false,
+        });
+        events
+    }
+
+    /// Ends all text in hand.
+    pub(crate) fn flush(&mut self) {
+        self.settle();
+        self.flush_delta();
+    }
+
+    /// An event that is not a delta.
+    pub(crate) fn event(&mut self, event: Event) {
+        self.flush();
+        self.events.push(event);
+    }
+
+    pub(crate) fn malformed(&mut self, from: u64, to: u64, reason: MalformedReason, raw: &[u8]) {
+        self.flush();
+        self.push_malformed(from, to, reason, raw);
+    }
+
+    fn push_malformed(&mut self, from: u64, to: u64, reason: MalformedReason, raw: &[u8]) {
+        let span = from.saturating_sub(self.mute_until)..to.saturating_sub(self.mute_until);
+        let raw = String::from_utf8_lossy(raw).into_owned();
+        self.events.push(Event::Malformed { span, reason, raw });
+    }
+
+    /// The arguments that waited for a name.
+    pub(crate) fn take_held(&mut self) -> String {
+        if self.target == Target::Held {
+            self.settle();
+        }
+        std::mem::take(&mut self.held)
+    }
+}

@@ -1,0 +1,352 @@
+//! One parameter's value between markers: raw text or JSON, as the tool's schema says.
+
+use toolglot_schema::TypeSet;
+
+use super::call::CallArgs;
+use super::escape::quote;
+use super::json::{Json, Met};
+use super::{Machine, is_ws, python};
+use crate::program::{Found, Program, RegionId, RegionKind, Search, Step};
+
+/// A number or word longer than this is a string, where it may be one.
+const MAX_SCALAR: usize = 64;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum How {
+    /// In front of the value: how many bytes of the template's white space have come.
+    #[default]
+    Lead,
+    /// Not decided yet: only white space, kept in `text`.
+    Open,
+    /// A string, given out as it comes.
+    Text,
+    /// Kept until its end; then its type is found.
+    Whole,
+    /// Kept, and followed as JSON: markers inside its strings are data.
+    Json,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct ValueState {
+    how: How,
+    lead: usize,
+    text: Vec<u8>,
+    types: TypeSet,
+    /// The value was read as JSON once and that failed.
+    retried: bool,
+    /// JSON stands here whatever the schema says, strings in quotes.
+    quoted: bool,
+    /// The opening quote of a string was given out.
+    open: bool,
+}
+
+impl Machine {
+    pub(super) fn start_value(&mut self, _p: &Program) {
+        let (types, quoted) = match &self.call {
+            None => (TypeSet::ALL, false),
+            Some(call) => match call.value_raw {
+                Some(true) => (TypeSet::STRING, false),
+                Some(false) => (TypeSet::ALL, true),
+                None => {
+                    let name = call.name.as_deref().unwrap_or_default();
+                    (self.tools.types(name, &call.key), false)
+                }
+            },
+        };
+        self.value.how = How::Lead;
+        self.value.lead = 0;
+        self.value.text.clear();
+        self.value.retried = false;
+        self.value.types = types;
+        self.value.quoted = quoted;
+        self.json.reset();
+    }
+
+    pub(super) fn in_value(&mut self, p: &Program, id: RegionId, bytes: &[u8]) -> usize {
+        let region = &p.regions[usize::from(id)];
+        let RegionKind::Value { quoted, lead } = &region.kind else { return bytes.len() };
+        if self.value.how == How::Lead {
+            let lead = lead.as_bytes();
+            let seen = self.value.lead;
+            if seen < lead.len() && lead[seen] == bytes[0] {
+                self.value.lead += 1;
+                self.value.text.push(bytes[0]);
+                if self.value.lead == lead.len() {
+                    self.value.text.clear();
+                    self.value.how = self.first_reading();
+                }
+                return 1;
+            }
+            // Not the template's white space after all.
+            let held = std::mem::take(&mut self.value.text);
+            self.value.how = self.first_reading();
+            if !held.is_empty() {
+                self.replay(p, held);
+            }
+            return 0;
+        }
+        let quoted = *quoted || self.value.quoted;
+        if self.value.how == How::Json {
+            return self.in_json_value(p, bytes);
+        }
+        let scan = region.expected.scan(self.plain);
+        match self.search.run(scan, bytes, self.pending.len()) {
+            Step::Found(found) => {
+                if let Some(first) = self.value_bytes(bytes, found.start, quoted) {
+                    return self.rerun_as_json(p, first);
+                }
+                self.end_value(true);
+                self.reach(p, found, found.start, bytes)
+            }
+            Step::More(hold) => {
+                if let Some(first) = self.value_bytes(bytes, hold, quoted) {
+                    return self.rerun_as_json(p, first);
+                }
+                self.hold(bytes, hold, hold);
+                bytes.len()
+            }
+        }
+    }
+
+    /// How the value is read at its first byte.
+    fn first_reading(&self) -> How {
+        if self.value.types == TypeSet::STRING && !self.value.quoted { How::Text } else { How::Open }
+    }
+
+    /// Takes the first `end` bytes of `pending` and `bytes` together, unless JSON begins at one of them:
+    /// then gives back which.
+    fn value_bytes(&mut self, bytes: &[u8], end: usize, quoted: bool) -> Option<usize> {
+        if end == 0 {
+            return None;
+        }
+        if self.value.how == How::Text {
+            self.open_text();
+            self.emit_raw(bytes, end);
+            return None;
+        }
+        for i in 0..end {
+            let from = self.pending.len();
+            let byte = if i < from { self.pending[i] } else { bytes[i - from] };
+            if self.value.how == How::Open && !is_ws(byte) {
+                self.value.how = self.decide(byte, quoted);
+                if self.value.how == How::Json {
+                    return Some(i);
+                }
+            }
+            self.value.text.push(byte);
+            if self.value.how == How::Whole
+                && self.value.text.len() > MAX_SCALAR
+                && self.value.types.contains(TypeSet::STRING)
+                && !self.value.retried
+            {
+                self.value.how = How::Text;
+            }
+            if self.value.how == How::Text {
+                let text = std::mem::take(&mut self.value.text);
+                self.open_text();
+                self.raw_text(&text, self.at);
+                let held = std::mem::take(&mut self.pending);
+                let at = self.at;
+                if i + 1 < from {
+                    self.raw_text(&held[i + 1..end.min(from)], at - (from - i - 1) as u64);
+                }
+                if end > from {
+                    let first = (i + 1).max(from) - from;
+                    self.raw_text(&bytes[first..end - from], at + first as u64);
+                }
+                self.pending = held;
+                return None;
+            }
+        }
+        None
+    }
+
+    /// What a value that begins with `byte` can be.
+    fn decide(&self, byte: u8, quoted: bool) -> How {
+        let types = self.value.types;
+        let text = types.contains(TypeSet::STRING);
+        match byte {
+            b'{' if types.contains(TypeSet::OBJECT) || quoted => How::Json,
+            b'[' if types.contains(TypeSet::ARRAY) || quoted => How::Json,
+            b'"' if quoted => How::Json,
+            _ if quoted || !text => How::Whole,
+            // An unknown type: a JSON string is one, too.
+            b'"' if types == TypeSet::ALL => How::Json,
+            b'-' | b'0'..=b'9' if types.intersects(TypeSet::NUMBER) => How::Whole,
+            b't' | b'f' | b'T' | b'F' if types.contains(TypeSet::BOOLEAN) => How::Whole,
+            b'n' | b'N' if types.contains(TypeSet::NULL) => How::Whole,
+            _ => How::Text,
+        }
+    }
+
+    /// The value turned out to be JSON at offset `first` of what is in hand: looks at it again.
+    fn rerun_as_json(&mut self, p: &Program, first: usize) -> usize {
+        let held = std::mem::take(&mut self.pending);
+        self.search = Search::default();
+        self.again(p, held, first)
+    }
+
+    fn in_json_value(&mut self, p: &Program, bytes: &[u8]) -> usize {
+        let (used, met) = self.json.run(bytes);
+        self.value.text.extend_from_slice(&bytes[..used]);
+        match met {
+            Met::More => {}
+            Met::Control => {
+                self.value.text.push(bytes[used]);
+                return used + 1;
+            }
+            Met::End | Met::EndBefore => {
+                // Whether it is the whole value shows at the marker.
+                self.value.how = How::Whole;
+                self.value.retried = true;
+            }
+            Met::Invalid => self.retry_value(p, self.at + used as u64),
+        }
+        used
+    }
+
+    /// The value is no JSON: reads it again, ended by its marker alone.
+    fn retry_value(&mut self, p: &Program, at: u64) {
+        let text = std::mem::take(&mut self.value.text);
+        self.value.how = How::Whole;
+        self.value.retried = true;
+        self.search = Search::default();
+        let saved = self.at;
+        self.at = at;
+        if !text.is_empty() {
+            self.replay(p, text);
+        }
+        self.at = saved;
+    }
+
+    /// Emits the key in front of the value.
+    fn open_value(&mut self) {
+        let Some(call) = &mut self.call else { return };
+        let keys = match call.args {
+            CallArgs::Keys(keys) => keys,
+            _ => 0,
+        };
+        call.args = CallArgs::Keys(keys + 1);
+        let key = quote(&call.key);
+        let open = if keys == 0 { "{" } else { ", " };
+        self.args_text(open);
+        self.args_text(&key);
+        self.args_text(": ");
+    }
+
+    fn open_text(&mut self) {
+        if !self.value.open {
+            self.value.open = true;
+            self.open_value();
+            self.args_text("\"");
+        }
+    }
+
+    /// The value is over. `closed`: by a marker.
+    fn end_value(&mut self, closed: bool) {
+        match self.value.how {
+            How::Text => {
+                self.open_text();
+                if closed {
+                    self.args_text("\"");
+                }
+            }
+            _ => {
+                let text = std::mem::take(&mut self.value.text);
+                let json = typed(&text, self.value.types, self.value.quoted);
+                if closed || !text.trim_ascii().is_empty() {
+                    self.open_value();
+                    let at = self.at;
+                    self.args_bytes(json.as_bytes(), at);
+                }
+            }
+        }
+        self.value.open = false;
+        self.value.how = How::Lead;
+        if let Some(call) = &mut self.call {
+            call.value_raw = None;
+        }
+    }
+
+    /// What waits is part of the value, or a literal ends it.
+    pub(super) fn settle_value(&mut self, p: &Program, id: RegionId, found: Option<Found>) {
+        let RegionKind::Value { quoted, .. } = &p.regions[usize::from(id)].kind else { return };
+        let quoted = *quoted || self.value.quoted;
+        let end = found.map_or(self.pending.len(), |found| found.start);
+        if let Some(first) = self.value_bytes(&[], end, quoted) {
+            self.rerun_as_json(p, first);
+            return;
+        }
+        match found {
+            Some(found) => {
+                self.end_value(true);
+                self.reach(p, found, end, &[]);
+            }
+            None => {
+                self.pending.clear();
+                self.search = Search::default();
+            }
+        }
+    }
+
+    /// The input ends inside the value.
+    pub(super) fn finish_value(&mut self, p: &Program, id: RegionId, stopped: bool) {
+        if self.value.how == How::Json && !self.value.retried {
+            // A quote that never closes would swallow the rest of the turn.
+            self.retry_value(p, self.at);
+            self.settle_pending(p);
+            let still = matches!(self.mode, super::Mode::In(region) if region == id);
+            if !still {
+                return;
+            }
+        }
+        if self.value.how == How::Lead {
+            self.value.text.clear();
+            self.value.how = self.first_reading();
+        }
+        if self.value.how == How::Text || stopped {
+            self.end_value(false);
+        }
+    }
+}
+
+/// A value's text as JSON.
+fn typed(text: &[u8], types: TypeSet, quoted: bool) -> String {
+    let string = || quote(&String::from_utf8_lossy(text));
+    let Ok(trimmed) = std::str::from_utf8(text.trim_ascii()) else { return string() };
+    if trimmed.is_empty() {
+        // An empty value of a type that has no empty text.
+        return if types.contains(TypeSet::STRING) || quoted { string() } else { "null".into() };
+    }
+    let fits = |json: &str| match json.as_bytes().first() {
+        Some(b'{') => types.contains(TypeSet::OBJECT),
+        Some(b'[') => types.contains(TypeSet::ARRAY),
+        Some(b'"') => types.contains(TypeSet::STRING),
+        Some(b't' | b'f') => types.contains(TypeSet::BOOLEAN),
+        Some(b'n') => types.contains(TypeSet::NULL),
+        _ => types.intersects(TypeSet::NUMBER),
+    };
+    let text_allowed = types.contains(TypeSet::STRING) && !quoted;
+    if is_json(trimmed) {
+        return if text_allowed && !fits(trimmed) { string() } else { trimmed.to_owned() };
+    }
+    match python::literal(trimmed) {
+        Some(json) if !text_allowed || fits(&json) => json,
+        _ => match trimmed.to_ascii_lowercase().as_str() {
+            word @ ("true" | "false") if types.contains(TypeSet::BOOLEAN) => word.to_owned(),
+            _ => string(),
+        },
+    }
+}
+
+/// Whether the text is one JSON value.
+fn is_json(text: &str) -> bool {
+    let mut json = Json::new();
+    let (used, met) = json.run(text.as_bytes());
+    json.valid
+        && match met {
+            Met::End => used == text.len(),
+            Met::More => json.complete(),
+            _ => false,
+        }
+}

@@ -1,0 +1,495 @@
+//! From leaves to states and regions (the subset construction over literals).
+
+use std::collections::BTreeMap;
+
+use toolglot_format::{Channel, Format, FormatError, Member};
+
+use super::leaves::{Edge, LeafId, LeafKind, Leaves};
+use super::{
+    Action, Entry, Expected, Fallback, Literal, Program, Region, RegionId, RegionKind, State, StateId, To,
+};
+
+/// More states than any real format has; stops an adversarial one.
+const MAX_STATES: usize = 4096;
+
+pub(super) fn build(format: &Format) -> Result<Program, FormatError> {
+    let leaves = Leaves::new(format);
+    let has_extern = leaves.all.iter().any(|leaf| leaf.kind == LeafKind::Extern);
+    let mut builder = Builder {
+        leaves: &leaves,
+        states: Vec::new(),
+        state_ids: BTreeMap::new(),
+        regions: Vec::new(),
+        region_ids: BTreeMap::new(),
+        actions: Vec::new(),
+    };
+    builder.state(&[]);
+    let (mut states, mut regions) = (Vec::new(), Vec::new());
+    loop {
+        if states.len() < builder.states.len() {
+            let key = builder.states[states.len()].clone();
+            let state = builder.build_state(&key);
+            states.push(state);
+        } else if regions.len() < builder.regions.len() {
+            let key = builder.regions[regions.len()].clone();
+            let region = builder.build_region(&key);
+            regions.push(region);
+        } else {
+            break;
+        }
+        if states.len() + regions.len() > MAX_STATES || leaves.all.len() > usize::from(u16::MAX) {
+            return Err(FormatError {
+                path: "format".into(),
+                why: "too many alternatives begin alike; put what they share before the choice".into(),
+            });
+        }
+    }
+    Ok(Program { states, regions, actions: builder.actions, has_extern })
+}
+
+/// A leaf that may come next.
+#[derive(Debug, Clone)]
+struct Candidate {
+    leaf: LeafId,
+    ends: bool,
+    starts: bool,
+    /// The white space nodes passed on the way.
+    ws: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Text(bool),
+    Unfit,
+    Junk,
+    Name,
+    Id,
+    Key,
+    Value,
+    Json,
+    Python,
+    Raw,
+    Object,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct RegionKey {
+    kind: Kind,
+    leaves: Vec<LeafId>,
+    /// For values: the white space before it.
+    lead: String,
+}
+
+struct Builder<'a> {
+    leaves: &'a Leaves,
+    states: Vec<Vec<LeafId>>,
+    state_ids: BTreeMap<Vec<LeafId>, StateId>,
+    regions: Vec<RegionKey>,
+    region_ids: BTreeMap<RegionKey, RegionId>,
+    actions: Vec<Action>,
+}
+
+impl Builder<'_> {
+    fn state(&mut self, leaves: &[LeafId]) -> StateId {
+        if let Some(&id) = self.state_ids.get(leaves) {
+            return id;
+        }
+        let id = self.states.len() as StateId;
+        self.states.push(leaves.to_vec());
+        self.state_ids.insert(leaves.to_vec(), id);
+        id
+    }
+
+    fn region(&mut self, kind: Kind, leaves: Vec<LeafId>, lead: String) -> RegionId {
+        let key = RegionKey { kind, leaves, lead };
+        if let Some(&id) = self.region_ids.get(&key) {
+            return id;
+        }
+        let id = self.regions.len() as RegionId;
+        self.regions.push(key.clone());
+        self.region_ids.insert(key, id);
+        id
+    }
+
+    fn action(&mut self, action: Action) -> u16 {
+        let known = self.actions.iter().position(|known| *known == action);
+        known.unwrap_or_else(|| {
+            self.actions.push(action);
+            self.actions.len() - 1
+        }) as u16
+    }
+
+    fn edges(&self, leaves: &[LeafId]) -> Vec<Edge> {
+        if leaves.is_empty() {
+            return self.leaves.first.clone();
+        }
+        leaves.iter().flat_map(|&leaf| self.leaves.all[usize::from(leaf)].next.iter().copied()).collect()
+    }
+
+    fn candidates(&self, leaves: &[LeafId]) -> Vec<Candidate> {
+        let mut out = Vec::new();
+        let mut seen = Vec::new();
+        for edge in self.edges(leaves) {
+            let start = Candidate { leaf: edge.to, ends: edge.ends, starts: edge.starts, ws: None };
+            self.expand(start, &mut seen, &mut out);
+        }
+        out
+    }
+
+    /// Passes white space nodes.
+    fn expand(&self, at: Candidate, seen: &mut Vec<(LeafId, bool, bool, bool)>, out: &mut Vec<Candidate>) {
+        let key = (at.leaf, at.ends, at.starts, at.ws.is_some());
+        if seen.contains(&key) {
+            return;
+        }
+        seen.push(key);
+        let leaf = &self.leaves.all[usize::from(at.leaf)];
+        let LeafKind::Ws(text) = &leaf.kind else {
+            out.push(at);
+            return;
+        };
+        for edge in &leaf.next {
+            let ws = at.ws.clone().unwrap_or_default() + text;
+            let next = Candidate {
+                leaf: edge.to,
+                ends: at.ends || edge.ends,
+                // A call that began and ended within white space is none.
+                starts: edge.starts || (at.starts && !edge.ends),
+                ws: Some(ws),
+            };
+            self.expand(next, seen, out);
+        }
+    }
+
+    /// Every leaf that can come later, the nearer first. In another call than the present one only its
+    /// first leaves count.
+    fn reachable(&self, leaves: &[LeafId]) -> Vec<Candidate> {
+        let mut out: Vec<Candidate> = Vec::new();
+        // Leaf, whether the present call has ended, whether inside a later call.
+        let mut queue: Vec<(LeafId, bool)> = Vec::new();
+        let mut push = |edge: &Edge, ended: bool, queue: &mut Vec<(LeafId, bool)>| {
+            let ends = ended || edge.ends;
+            if queue.contains(&(edge.to, ends)) {
+                return;
+            }
+            queue.push((edge.to, ends));
+            let leaf = &self.leaves.all[usize::from(edge.to)];
+            if !ends || edge.starts || leaf.call.is_none() {
+                out.push(Candidate { leaf: edge.to, ends, starts: edge.starts, ws: Some(String::new()) });
+            }
+        };
+        self.edges(leaves).iter().for_each(|edge| push(edge, false, &mut queue));
+        let mut next = 0;
+        while let Some(&(leaf, ended)) = queue.get(next) {
+            next += 1;
+            self.leaves.all[usize::from(leaf)].next.iter().for_each(|edge| push(edge, ended, &mut queue));
+        }
+        out
+    }
+
+    /// The spellings of a literal leaf; `named`: names that are listed count as literals.
+    fn spellings(&self, leaf: LeafId, named: bool) -> Vec<(String, bool)> {
+        match &self.leaves.all[usize::from(leaf)].kind {
+            LeafKind::Lit(lit) => lit.spellings().map(|text| (text.to_owned(), lit.special)).collect(),
+            LeafKind::TypeLit { text, .. } => vec![(text.clone(), false)],
+            LeafKind::Name(only) if named => only.iter().map(|name| (name.clone(), false)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The literals that `candidates` begin with, one per spelling. `exact_ws`: white space counts only as
+    /// the template writes it, as part of the literal.
+    fn literals(
+        &mut self,
+        candidates: &[Candidate],
+        exact_ws: bool,
+        keep: &dyn Fn(&str, bool) -> bool,
+    ) -> Vec<Literal> {
+        let free_name = candidates.iter().any(|candidate| self.is_free_name(candidate.leaf));
+        let mut groups: Vec<(String, bool, Vec<Candidate>)> = Vec::new();
+        for candidate in candidates {
+            for (text, special) in self.spellings(candidate.leaf, !free_name) {
+                if !keep(&text, special) {
+                    continue;
+                }
+                let mut texts = vec![text.clone()];
+                if let (true, Some(ws)) = (exact_ws, &candidate.ws)
+                    && !ws.is_empty()
+                {
+                    texts.insert(0, format!("{ws}{text}"));
+                }
+                for text in texts {
+                    match groups.iter_mut().find(|group| group.0 == text) {
+                        Some(group) => {
+                            group.1 &= special;
+                            group.2.push(candidate.clone());
+                        }
+                        None => groups.push((text, special, vec![candidate.clone()])),
+                    }
+                }
+            }
+        }
+        let mut out = Vec::new();
+        for (text, special, mut group) in groups {
+            let ends = group[0].ends;
+            group.retain(|candidate| candidate.ends == ends);
+            let mut leaves: Vec<LeafId> = Vec::new();
+            group.iter().for_each(|candidate| {
+                if !leaves.contains(&candidate.leaf) {
+                    leaves.push(candidate.leaf);
+                }
+            });
+            let first = &self.leaves.all[usize::from(leaves[0])].kind;
+            let action = Action {
+                to: To::State(0),
+                ws: !exact_ws && group.iter().any(|candidate| candidate.ws.is_some()),
+                ends,
+                starts: group.iter().any(|candidate| candidate.starts),
+                weak: !is_distinctive(&text, special),
+                raw: match first {
+                    LeafKind::TypeLit { raw, .. } => Some(*raw),
+                    _ => None,
+                },
+                name: matches!(first, LeafKind::Name(_)),
+            };
+            let to = To::State(self.state(&leaves));
+            let action = self.action(Action { to, ..action });
+            out.push(Literal { entry: Entry { text: text.into_bytes(), action }, special });
+        }
+        out
+    }
+
+    fn is_free_name(&self, leaf: LeafId) -> bool {
+        matches!(&self.leaves.all[usize::from(leaf)].kind, LeafKind::Name(only) if only.is_empty())
+    }
+
+    /// Regions that a `{` announces.
+    fn triggers(&mut self, candidates: &[Candidate]) -> Option<Literal> {
+        let first = candidates.iter().find_map(|candidate| {
+            let kind = self.kind(candidate.leaf)?;
+            matches!(kind, Kind::Object | Kind::Json).then(|| (kind, candidate.clone()))
+        });
+        let (kind, first) = first?;
+        let leaves = self.alike(candidates, kind, &first);
+        let region = self.region(kind, leaves, String::new());
+        let action = self.action(Action {
+            to: To::Region(region),
+            ws: first.ws.is_some(),
+            ends: first.ends,
+            starts: first.starts,
+            weak: true,
+            raw: None,
+            name: false,
+        });
+        Some(Literal { entry: Entry { text: b"{".to_vec(), action }, special: false })
+    }
+
+    /// The leaves of `candidates` that are of the same kind as `first` and reached in the same way.
+    fn alike(&self, candidates: &[Candidate], kind: Kind, first: &Candidate) -> Vec<LeafId> {
+        let same = candidates.iter().filter(|candidate| {
+            self.kind(candidate.leaf) == Some(kind)
+                && candidate.ends == first.ends
+                && candidate.starts == first.starts
+        });
+        let mut leaves: Vec<LeafId> = Vec::new();
+        for candidate in same {
+            if !leaves.contains(&candidate.leaf) {
+                leaves.push(candidate.leaf);
+            }
+        }
+        leaves
+    }
+
+    fn kind(&self, leaf: LeafId) -> Option<Kind> {
+        Some(match &self.leaves.all[usize::from(leaf)].kind {
+            LeafKind::Text(channel) => Kind::Text(*channel == Channel::Reasoning),
+            LeafKind::Name(_) => Kind::Name,
+            LeafKind::Id => Kind::Id,
+            LeafKind::Key => Kind::Key,
+            LeafKind::Value { .. } => Kind::Value,
+            LeafKind::Json => Kind::Json,
+            LeafKind::Python => Kind::Python,
+            LeafKind::Raw(_) => Kind::Raw,
+            LeafKind::Object(_) => Kind::Object,
+            LeafKind::Lit(_) | LeafKind::TypeLit { .. } | LeafKind::Ws(_) | LeafKind::Extern => return None,
+        })
+    }
+
+    fn build_state(&mut self, leaves: &[LeafId]) -> State {
+        let candidates = self.candidates(leaves);
+        let mut entries = self.literals(&candidates, false, &|_, _| true);
+        entries.extend(self.triggers(&candidates));
+        let free_name = candidates.iter().any(|candidate| self.is_free_name(candidate.leaf));
+        let free = candidates.iter().find_map(|candidate| {
+            let kind = self.kind(candidate.leaf)?;
+            let only = matches!(&self.leaves.all[usize::from(candidate.leaf)].kind, LeafKind::Name(only) if !only.is_empty());
+            (kind != Kind::Object && (free_name || !only)).then(|| (kind, candidate.clone()))
+        });
+        let fallback = free.map(|(kind, first)| {
+            let lead = match kind {
+                Kind::Value => first.ws.clone().unwrap_or_default(),
+                _ => String::new(),
+            };
+            Fallback {
+                region: self.region(kind, self.alike(&candidates, kind, &first), lead),
+                ws: kind != Kind::Value && first.ws.is_some(),
+                ends: first.ends,
+                starts: first.starts,
+            }
+        });
+        let in_call = leaves.iter().any(|&leaf| self.leaves.all[usize::from(leaf)].call.is_some());
+        let goes_on = candidates
+            .iter()
+            .any(|candidate| !candidate.ends && self.leaves.all[usize::from(candidate.leaf)].call.is_some());
+        let unfit = if in_call && goes_on { Kind::Junk } else { Kind::Unfit };
+        State {
+            ws: candidates.iter().any(|candidate| candidate.ws.is_some()),
+            expected: Expected::new(entries),
+            fallback,
+            unfit: self.region(unfit, leaves.to_vec(), String::new()),
+            in_call,
+            call_over: in_call && !goes_on,
+        }
+    }
+
+    fn build_region(&mut self, key: &RegionKey) -> Region {
+        let candidates = self.candidates(&key.leaves);
+        let exact_ws = key.kind == Kind::Value;
+        let mut entries = match key.kind {
+            Kind::Unfit => self.literals(&candidates, exact_ws, &is_distinctive),
+            _ => {
+                let mut entries = self.literals(&candidates, exact_ws, &|_, _| true);
+                entries.extend(self.triggers(&candidates));
+                entries
+            }
+        };
+        let ws =
+            !exact_ws && entries.iter().any(|literal| self.actions[usize::from(literal.entry.action)].ws);
+        match key.kind {
+            Kind::Unfit | Kind::Junk => {
+                let later = self.reachable(&key.leaves);
+                let later = self.literals(&later, false, &is_distinctive);
+                add(&mut entries, later);
+                let start = self.candidates(&[]);
+                let mut start = self.literals(&start, false, &is_distinctive);
+                for literal in &mut start {
+                    let action = self.actions[usize::from(literal.entry.action)].clone();
+                    literal.entry.action = self.action(Action { ends: true, ..action });
+                }
+                add(&mut entries, start);
+            }
+            Kind::Name | Kind::Id | Kind::Key => {
+                // A marker ends a name even where the format has something else before it.
+                let later = self.reachable(&key.leaves);
+                let mut later = self.literals(&later, false, &is_distinctive);
+                let done = self.action(Action {
+                    to: To::Done,
+                    ws: true,
+                    ends: false,
+                    starts: false,
+                    weak: false,
+                    raw: None,
+                    name: false,
+                });
+                later.iter_mut().for_each(|literal| literal.entry.action = done);
+                add(&mut entries, later);
+            }
+            _ => {}
+        }
+        if matches!(key.kind, Kind::Unfit | Kind::Text(false)) {
+            let strays = self.strays();
+            add(&mut entries, strays);
+        }
+        let leaf = key.leaves.first().map(|&leaf| self.leaves.all[usize::from(leaf)].kind.clone());
+        let kind = match (key.kind, leaf) {
+            (Kind::Text(reasoning), _) => {
+                RegionKind::Text(if reasoning { Channel::Reasoning } else { Channel::Content })
+            }
+            (Kind::Unfit, _) => RegionKind::Text(Channel::Content),
+            (Kind::Name, _) => RegionKind::Name,
+            (Kind::Id, _) => RegionKind::Id,
+            (Kind::Key, _) => RegionKind::Key,
+            (Kind::Value, Some(LeafKind::Value { quoted })) => {
+                RegionKind::Value { quoted, lead: key.lead.clone() }
+            }
+            (Kind::Json, _) => RegionKind::Json,
+            (Kind::Python, _) => RegionKind::Python,
+            (Kind::Raw, Some(LeafKind::Raw(param))) => RegionKind::Raw(param),
+            (Kind::Object, _) => RegionKind::Object(self.members(&key.leaves)),
+            _ => RegionKind::Junk,
+        };
+        let mut by_name: Vec<(Vec<String>, StateId)> = Vec::new();
+        if kind == RegionKind::Name {
+            let mut lists: Vec<Vec<String>> = Vec::new();
+            for &leaf in &key.leaves {
+                if let LeafKind::Name(only) = &self.leaves.all[usize::from(leaf)].kind
+                    && !lists.contains(only)
+                {
+                    lists.push(only.clone());
+                }
+            }
+            // Listed names first.
+            lists.sort_by_key(Vec::is_empty);
+            for list in lists {
+                let same: Vec<LeafId> = key.leaves.iter().copied().filter(|&leaf| {
+                    matches!(&self.leaves.all[usize::from(leaf)].kind, LeafKind::Name(only) if *only == list)
+                }).collect();
+                let state = self.state(&same);
+                by_name.push((list, state));
+            }
+        }
+        Region { kind, expected: Expected::new(entries), ws, done: self.state(&key.leaves), by_name }
+    }
+
+    /// The members of several objects that begin alike.
+    fn members(&self, leaves: &[LeafId]) -> Vec<Member> {
+        let mut out: Vec<Member> = Vec::new();
+        for &leaf in leaves {
+            if let LeafKind::Object(members) = &self.leaves.all[usize::from(leaf)].kind {
+                out.extend(
+                    members.iter().filter(|member| !out.contains(member)).cloned().collect::<Vec<_>>(),
+                );
+            }
+        }
+        out
+    }
+
+    /// Markers that ordinary content does not hold: special tokens and closing markers.
+    fn strays(&mut self) -> Vec<Literal> {
+        let action = self.action(Action {
+            to: To::Stray,
+            ws: false,
+            ends: false,
+            starts: false,
+            weak: false,
+            raw: None,
+            name: false,
+        });
+        let mut out = Vec::new();
+        for leaf in &self.leaves.all {
+            let LeafKind::Lit(lit) = &leaf.kind else { continue };
+            for text in lit.spellings() {
+                if lit.special || (leaf.closes && is_distinctive(text, false)) {
+                    let entry = Entry { text: text.trim().as_bytes().to_vec(), action };
+                    out.push(Literal { entry, special: lit.special });
+                }
+            }
+        }
+        out
+    }
+}
+
+/// Adds what is not there yet.
+fn add(entries: &mut Vec<Literal>, more: Vec<Literal>) {
+    for literal in more {
+        if !entries.iter().any(|known| known.entry.text == literal.entry.text) {
+            entries.push(literal);
+        }
+    }
+}
+
+/// Whether a literal is a marker that ordinary text hardly holds by chance.
+fn is_distinctive(text: &str, special: bool) -> bool {
+    let text = text.trim_start();
+    special || (text.len() >= 3 && text.starts_with(['<', '[', '|']))
+}

@@ -1,0 +1,183 @@
+//! A Format, compiled for the parser: states, regions and what leads from one to the next.
+//!
+//! A state stands behind the leaves that were just read; several leaves at once are alternatives that began
+//! alike. From a state a literal leads on (found at once, or after white space where the format has some),
+//! or a region is entered: a stretch of data that runs until one of the literals that may follow it.
+//! Everything is decided here, once per format, so that the parser only looks things up.
+
+mod build;
+mod leaves;
+mod scan;
+
+use std::sync::OnceLock;
+
+use toolglot_format::{Channel, Format, FormatError, Member};
+
+pub(crate) use scan::{Entry, Found, Scan, Search, Step};
+
+pub(crate) type StateId = u16;
+pub(crate) type RegionId = u16;
+
+/// A compiled format. Share one between sessions.
+#[derive(Debug)]
+pub struct Program {
+    pub(crate) states: Vec<State>,
+    pub(crate) regions: Vec<Region>,
+    pub(crate) actions: Vec<Action>,
+    has_extern: bool,
+}
+
+/// The literals that may come, in two readings.
+#[derive(Debug)]
+pub(crate) struct Expected {
+    entries: Vec<Literal>,
+    /// Every literal.
+    full: OnceLock<Scan>,
+    /// Those that ordinary text can spell.
+    plain: OnceLock<Scan>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Literal {
+    pub(crate) entry: Entry,
+    pub(crate) special: bool,
+}
+
+impl Expected {
+    pub(crate) fn new(entries: Vec<Literal>) -> Self {
+        Expected { entries, full: OnceLock::new(), plain: OnceLock::new() }
+    }
+
+    /// `plain`: the input is known to hold no special token.
+    #[inline(always)]
+    pub(crate) fn scan(&self, plain: bool) -> &Scan {
+        let cell = if plain { &self.plain } else { &self.full };
+        match cell.get() {
+            Some(scan) => scan,
+            None => self.build(plain),
+        }
+    }
+
+    #[cold]
+    fn build(&self, plain: bool) -> &Scan {
+        let cell = if plain { &self.plain } else { &self.full };
+        cell.get_or_init(|| {
+            let entries = self.entries.iter().filter(|literal| !(plain && literal.special));
+            Scan::new(&entries.map(|literal| literal.entry.clone()).collect::<Vec<_>>())
+        })
+    }
+
+    /// The action of the literal with exactly this text.
+    pub(crate) fn exact(&self, text: &[u8]) -> Option<u16> {
+        let found = self.entries.iter().find(|literal| literal.entry.text == text);
+        found.map(|literal| literal.entry.action)
+    }
+}
+
+/// Behind a set of leaves.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) expected: Expected,
+    /// Some way on passes white space.
+    pub(crate) ws: bool,
+    /// The region for input that begins with none of the literals.
+    pub(crate) fallback: Option<Fallback>,
+    /// The region for input that fits nothing here.
+    pub(crate) unfit: RegionId,
+    pub(crate) in_call: bool,
+    /// The call that the leaves stand in cannot go on.
+    pub(crate) call_over: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fallback {
+    pub(crate) region: RegionId,
+    /// White space before it is framing.
+    pub(crate) ws: bool,
+    pub(crate) ends: bool,
+    pub(crate) starts: bool,
+}
+
+/// Inside a stretch of data.
+#[derive(Debug)]
+pub(crate) struct Region {
+    pub(crate) kind: RegionKind,
+    pub(crate) expected: Expected,
+    /// White space before some of the literals is framing.
+    pub(crate) ws: bool,
+    /// Behind the region.
+    pub(crate) done: StateId,
+    /// For names: behind the region, by what the name is. The first that lists the name counts; an empty
+    /// list takes every name.
+    pub(crate) by_name: Vec<(Vec<String>, StateId)>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum RegionKind {
+    Text(Channel),
+    /// Input inside a call that fits nothing.
+    Junk,
+    Name,
+    Id,
+    Key,
+    Value {
+        quoted: bool,
+        /// The template's exact white space before the value.
+        lead: String,
+    },
+    Json,
+    Python,
+    Raw(String),
+    Object(Vec<Member>),
+}
+
+/// What a literal leads to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Action {
+    pub(crate) to: To,
+    /// White space before the literal is framing.
+    pub(crate) ws: bool,
+    /// The call in progress ends before the literal.
+    pub(crate) ends: bool,
+    /// A call begins with the literal.
+    pub(crate) starts: bool,
+    /// The literal also occurs in ordinary text, so it alone proves nothing.
+    pub(crate) weak: bool,
+    /// How the value beside the literal is written: raw or JSON.
+    pub(crate) raw: Option<bool>,
+    /// The literal is a tool's name.
+    pub(crate) name: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum To {
+    State(StateId),
+    /// The literal only announces the region and belongs to it.
+    Region(RegionId),
+    /// A closing marker that closes nothing.
+    Stray,
+    /// The region ends here, without the literal; its done state looks on.
+    Done,
+}
+
+impl Program {
+    /// Compiles a format.
+    ///
+    /// # Errors
+    /// As [`Format::validate`].
+    pub fn new(format: &Format) -> Result<Program, FormatError> {
+        format.validate()?;
+        build::build(format)
+    }
+
+    /// Whether values are written without their types, so that the tools' schemas must tell them.
+    pub(crate) fn is_typed(&self) -> bool {
+        let typed = |region: &Region| matches!(region.kind, RegionKind::Value { .. } | RegionKind::Python);
+        self.regions.iter().any(typed)
+    }
+
+    /// Whether plugin code owns a part of the format.
+    pub fn has_extern(&self) -> bool {
+        self.has_extern
+    }
+}
