@@ -139,7 +139,9 @@ struct Texts<'a> {
     /// Content with the raw bytes of everything malformed, in place.
     with_malformed: String,
     /// Content without the bytes of frames that hold no call.
-    without_malformed: String,
+    without_frames: String,
+    /// Content with stray markers in place and without frames that hold no call.
+    with_strays: String,
     markers: &'a [&'a str],
     marks: (&'a str, &'a str),
 }
@@ -152,23 +154,29 @@ impl<'a> Texts<'a> {
         markers: &'a [&'a str],
         marks: (&'a str, &'a str),
     ) -> Self {
-        let mut with_malformed = String::new();
-        let mut without_malformed = String::new();
+        let mut texts = [const { String::new() }; 3];
         for event in events {
+            let [with_malformed, without_frames, with_strays] = &mut texts;
             match event {
                 Event::Text { channel: Channel::Content, text } => {
-                    with_malformed += text;
-                    without_malformed += text;
+                    texts.iter_mut().for_each(|all| all.push_str(text));
                 }
-                // Given as content too.
+                // Given as content too, in front of the report or behind it.
                 Event::Malformed { reason: MalformedReason::NoName, raw, .. } => {
-                    without_malformed = without_malformed.replacen(raw.as_str(), "", 1);
+                    for all in [without_frames, with_strays] {
+                        *all = all.replacen(raw.as_str(), "", 1);
+                    }
                 }
-                Event::Malformed { raw, .. } => with_malformed += raw,
+                Event::Malformed { reason: MalformedReason::StrayMarker, raw, .. } => {
+                    *with_malformed += raw;
+                    *with_strays += raw;
+                }
+                Event::Malformed { raw, .. } => *with_malformed += raw,
                 _ => {}
             }
         }
-        Texts { case, turn, with_malformed, without_malformed, markers, marks }
+        let [with_malformed, without_frames, with_strays] = texts;
+        Texts { case, turn, with_malformed, without_frames, with_strays, markers, marks }
     }
 
     fn content(&self, expected: &str) -> Agreement {
@@ -180,7 +188,7 @@ impl<'a> Texts<'a> {
         if ours.trim() == want {
             return Agreement::OuterSpace;
         }
-        let readings = [ours, self.with_malformed.as_str(), self.without_malformed.as_str()];
+        let readings = [ours, &self.with_malformed, &self.without_frames, &self.with_strays];
         let spaceless = |text: &str| text.split_whitespace().collect::<String>();
         if spaceless(ours) == spaceless(want) {
             return Agreement::Policy(Policy::InnerSpace);
@@ -208,13 +216,16 @@ impl<'a> Texts<'a> {
             return true;
         }
         // The call stage alone: reasoning stays where it was, with its markers.
-        let strip = |text: &str| {
-            let text = if open.is_empty() { text.to_owned() } else { text.replace(open, "") };
-            let text = if close.is_empty() { text } else { text.replace(close, "") };
-            text.split_whitespace().collect::<String>()
-        };
         let marked = [open, close].iter().any(|mark| !mark.is_empty() && want.contains(mark));
-        marked && strip(want) == strip(&format!("{}{}", self.turn.reasoning, self.with_malformed))
+        marked && self.strip(want) == self.strip(&format!("{}{}", self.turn.reasoning, self.with_malformed))
+    }
+
+    /// Without the markers of reasoning and without white space.
+    fn strip(&self, text: &str) -> String {
+        let (open, close) = self.marks;
+        let text = if open.is_empty() { text.to_owned() } else { text.replace(open, "") };
+        let text = if close.is_empty() { text } else { text.replace(close, "") };
+        text.split_whitespace().collect()
     }
 
     /// Whether the peer's content is ours without one piece, and no marker is in that piece.
@@ -249,6 +260,9 @@ impl<'a> Texts<'a> {
         let spaceless = |text: &str| text.split_whitespace().collect::<String>();
         if spaceless(ours) == spaceless(expected) {
             return Agreement::Policy(Policy::InnerSpace);
+        }
+        if self.strip(ours) == self.strip(expected) {
+            return Agreement::Policy(Policy::OneStage);
         }
         Agreement::Differs
     }

@@ -27,9 +27,9 @@ pub(super) fn prompt_tail<'a>(case: &Case, manifest: &'a Manifest) -> &'a str {
         close.is_some_and(|close| content.contains(&close.text)).then_some(false)
     });
     let primed = primed.or_else(|| {
-        let close = close?;
-        let at = text.find(&close.text)?;
-        Some(!text[..at].contains(marker))
+        let before = &text[..text.find(&close?.text)?];
+        let markers = manifest.format.framing().into_iter().map(|lit| lit.text.trim());
+        Some(!markers.filter(|marker| marker.len() > 3).any(|marker| before.contains(marker)))
     });
     let primed =
         primed.or_else(|| case.flag("enable_thinking").filter(|_| case.expected_reasoning.is_some()));
@@ -85,20 +85,44 @@ pub(super) fn events(
     let mut session = family.session(&plan, SessionOptions::default())?;
     let mut events = Vec::new();
     session.prime(tail.as_bytes());
-    match (cut, &case.chunks) {
-        (Cut::Chunks, Some(chunks)) => {
-            chunks.iter().for_each(|chunk| session.feed(&[Piece::text(chunk)], &mut events));
-        }
-        (Cut::Characters, _) => {
-            let mut buffer = [0; 4];
-            for c in case.text.chars() {
-                session.feed(&[Piece::text(c.encode_utf8(&mut buffer))], &mut events);
-            }
-        }
-        (Cut::Whole | Cut::Chunks, _) => session.feed(&[Piece::text(&case.text)], &mut events),
+    let chunks: Vec<&str> = match (cut, &case.chunks) {
+        (Cut::Chunks, Some(chunks)) => chunks.iter().map(String::as_str).collect(),
+        (Cut::Characters, _) => case.text.split_inclusive(|_| true).collect(),
+        (Cut::Whole | Cut::Chunks, _) => vec![&case.text],
+    };
+    let bounds = chunks.iter().scan(0, |at, chunk| {
+        *at += chunk.len();
+        Some(*at)
+    });
+    for piece in pieces(&case.text, bounds) {
+        session.feed(&[piece], &mut events);
     }
     session.finish(finish, &mut events);
     Ok(Event::join(events))
+}
+
+/// Spellings that are special tokens wherever they occur, though cases do not say which tokens made a text.
+const SPECIAL: [&str; 2] = ["<bos>", "<eos>"];
+
+/// Cuts `text` at `bounds`, and gives special tokens as pieces of their own.
+fn pieces(text: &str, bounds: impl Iterator<Item = usize>) -> Vec<Piece<'_>> {
+    let mut tokens: Vec<(usize, usize)> = SPECIAL
+        .iter()
+        .flat_map(|token| text.match_indices(token).map(|(at, token)| (at, at + token.len())))
+        .collect();
+    tokens.sort_unstable();
+    let mut cuts: Vec<usize> = bounds.chain(tokens.iter().flat_map(|&(from, to)| [from, to])).collect();
+    cuts.retain(|cut| !tokens.iter().any(|&(from, to)| from < *cut && *cut < to));
+    cuts.sort_unstable();
+    cuts.dedup();
+    let mut from = 0;
+    let mut out = Vec::new();
+    for to in cuts {
+        let special = tokens.contains(&(from, to)).then_some(true);
+        out.push(Piece { bytes: &text.as_bytes()[from..to], special });
+        from = to;
+    }
+    out
 }
 
 /// A case that cannot be run.
