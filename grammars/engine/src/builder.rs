@@ -38,6 +38,8 @@ pub struct Members {
     pub close: Expr,
     /// Between two members.
     pub comma: Expr,
+    /// Before every key.
+    pub lead: Expr,
     /// Between key and value.
     pub colon: Expr,
     /// The declared members: the key as it is written, the value, whether it must be present.
@@ -255,6 +257,7 @@ impl GrammarBuilder {
             flat.extend(inner.into_iter().filter(|&e| seen.insert(e)));
         }
         // Alternatives that begin with a literal become one look-up, and so do several look-ups.
+        let flat = self.factored(flat);
         let mut words: Vec<(Vec<u8>, Expr)> = Vec::new();
         let mut others = Vec::new();
         for &part in &flat {
@@ -274,16 +277,57 @@ impl GrammarBuilder {
                 _ => others.push(part),
             }
         }
-        if words.len() > 1 {
+        let flat = if words.len() > 1 {
             let switch = self.switch(words);
             others.insert(0, switch);
-            flat = others;
-        }
+            others
+        } else {
+            flat
+        };
         match *flat {
             [] => self.never(),
             [one] => one,
             _ => self.add(Node::Alt(flat.into())),
         }
+    }
+
+    /// Sequences that begin with the same part share it, however many there are.
+    fn factored(&mut self, parts: Vec<Expr>) -> Vec<Expr> {
+        let first = |b: &Self, part: Expr| match b.node(part) {
+            Node::Seq(parts) if !matches!(b.node(parts[0]), Node::Bytes(_)) => Some(parts[0]),
+            _ => None,
+        };
+        let mut count: FxHashMap<Expr, usize> = FxHashMap::default();
+        for &part in &parts {
+            *count.entry(first(self, part).unwrap_or(part)).or_default() += 1;
+        }
+        if count.values().all(|&n| n == 1) {
+            return parts;
+        }
+        let mut out = Vec::with_capacity(parts.len());
+        let mut groups: FxHashMap<Expr, (usize, Vec<Expr>)> = FxHashMap::default();
+        for &part in &parts {
+            let head = first(self, part).unwrap_or(part);
+            if count[&head] == 1 {
+                out.push(part);
+                continue;
+            }
+            let tail = match self.node(part).clone() {
+                Node::Seq(parts) if parts[0] == head => self.seq(&parts[1..]),
+                _ => self.empty(),
+            };
+            let at = out.len();
+            let group = groups.entry(head).or_insert_with(|| {
+                out.push(head);
+                (at, Vec::new())
+            });
+            group.1.push(tail);
+        }
+        for (head, (at, tails)) in groups {
+            let tail = self.alt(&tails);
+            out[at] = self.seq(&[head, tail]);
+        }
+        out
     }
 
     /// One of these literals, followed by what belongs to it. Equal literals have their followers joined.
@@ -318,6 +362,28 @@ impl GrammarBuilder {
             [one] => one,
             _ => self.add(Node::Alt(alternatives.into())),
         }
+    }
+
+    /// The parts of a sequence, or the one part itself.
+    pub(crate) fn parts(&self, expr: Expr) -> Vec<Expr> {
+        match self.node(expr) {
+            Node::Empty => Vec::new(),
+            Node::Seq(parts) => parts.to_vec(),
+            _ => vec![expr],
+        }
+    }
+
+    /// The bytes of a literal.
+    pub(crate) fn literal(&self, expr: Expr) -> Option<&[u8]> {
+        match self.node(expr) {
+            Node::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// True for a special token.
+    pub(crate) fn is_special(&self, expr: Expr) -> bool {
+        matches!(self.node(expr), Node::Special(_))
     }
 
     /// This or nothing.
@@ -391,6 +457,7 @@ impl GrammarBuilder {
             open: members.open,
             close: members.close,
             comma: members.comma,
+            lead: members.lead,
             colon: members.colon,
             keys,
             position: order,

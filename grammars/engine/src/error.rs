@@ -14,6 +14,17 @@ pub enum GrammarError {
         /// Why, and what would work instead.
         reason: String,
     },
+    /// A schema that does not compile.
+    #[error(transparent)]
+    Schema(#[from] toolglot_schema::SchemaError),
+    /// Something is wrong with one of the plan's tools.
+    #[error("tool `{tool}`: {source}")]
+    Tool {
+        /// Its name.
+        tool: String,
+        /// What is wrong.
+        source: Box<GrammarError>,
+    },
     /// No text at all satisfies the grammar.
     #[error("the grammar accepts nothing: {0}")]
     Empty(String),
@@ -98,6 +109,14 @@ pub enum GrammarError {
 }
 
 impl GrammarError {
+    /// Says whose schema or format it was.
+    pub(crate) fn in_tool(self, tool: &str) -> Self {
+        match self {
+            GrammarError::Tool { .. } => self,
+            source => GrammarError::Tool { tool: tool.to_string(), source: Box::new(source) },
+        }
+    }
+
     pub(crate) fn unsupported(
         pointer: impl Into<String>,
         keyword: impl Into<String>,

@@ -38,6 +38,8 @@ pub(crate) struct ObjectDef {
     pub(crate) open: Expr,
     pub(crate) close: Expr,
     pub(crate) comma: Expr,
+    /// Before every key.
+    pub(crate) lead: Expr,
     /// Between a key and its value.
     pub(crate) colon: Expr,
     /// The declared keys as they are written, sorted.
@@ -205,7 +207,8 @@ impl Grammar {
                     && o.values.iter().zip(&o.required).all(|(v, &required)| !required || yes(v))
                     && usable + u64::from(rest) >= o.min
                     && o.max.is_none_or(|max| required <= max)
-                    && (o.min.max(required) < 1 || yes(&o.colon))
+                    && (o.min.max(required) < 1 || yes(&o.colon) && yes(&o.lead))
+                    && o.max.is_none_or(|max| max >= o.min)
                     && (o.min.max(required) < 2 || yes(&o.comma))
             }
         }
@@ -254,7 +257,7 @@ impl Grammar {
                 let o = &self.objects[*o as usize];
                 out.push(o.open.0);
                 if yes(&o.open) {
-                    out.push(o.close.0);
+                    out.extend([o.close.0, o.lead.0]);
                     for (key, value) in &o.rest {
                         out.push(key.0);
                         if yes(key) {
@@ -367,7 +370,8 @@ impl Grammar {
         for (key, &position) in o.keys.iter().zip(&o.position) {
             written[position as usize] = key.len() as u64;
         }
-        let member = |i: usize| written[i].saturating_add(at(&o.colon)).saturating_add(at(&o.values[i]));
+        let around = at(&o.lead).saturating_add(at(&o.colon));
+        let member = |i: usize| written[i].saturating_add(around).saturating_add(at(&o.values[i]));
         let mut total = 0u64;
         let mut members = count;
         let mut others = Vec::new();
@@ -381,7 +385,7 @@ impl Grammar {
         }
         if members < o.min {
             let rest = o.rest.iter().map(|(k, v)| {
-                at(k).saturating_add(at(&o.colon)).saturating_add(at(v))
+                at(k).saturating_add(around).saturating_add(at(v))
             });
             others.extend(rest);
             others.sort_unstable();

@@ -33,7 +33,9 @@ mod automaton;
 mod builder;
 mod compiled;
 mod error;
+mod format;
 mod grammar;
+mod json;
 mod machine;
 mod mask;
 mod matcher;
@@ -49,6 +51,7 @@ pub use builder::{GrammarBuilder, Members, RawText, Rule};
 pub use compiled::CompiledGrammar;
 pub use error::{GrammarError, VocabularyError};
 pub use grammar::{Expr, Grammar};
+pub use json::{JsonStyle, Whitespace};
 pub use matcher::Matcher;
 #[cfg(feature = "tokenizers")]
 pub use tokenizer::{Tokenizer, TokenizerError};

@@ -295,12 +295,14 @@ impl Machine {
                 if state.may_close(object) {
                     self.todo.push(Todo::Enter(object.close, parent));
                 }
-                if state.may_go_on(object) {
+                let productive = |e: Expr| grammar.productive[e.0 as usize];
+                if state.may_go_on(object) && productive(object.lead) && productive(object.colon) {
+                    let keys = self.push(Frame::Keys { id, rest, seen }, parent);
                     if state.members() == 0 {
-                        self.keys(ctx, id, rest, seen, parent, from, out)?;
-                    } else if grammar.productive[object.comma.0 as usize] {
-                        let keys = self.push(Frame::Keys { id, rest, seen }, parent);
-                        self.todo.push(Todo::Enter(object.comma, keys));
+                        self.todo.push(Todo::Enter(object.lead, keys));
+                    } else if productive(object.comma) {
+                        let lead = self.push(Frame::Then { expr: object.lead }, keys);
+                        self.todo.push(Todo::Enter(object.comma, lead));
                     }
                 }
             }

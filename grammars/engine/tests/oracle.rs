@@ -303,11 +303,12 @@ fn expr(r: &Recipe, b: &mut GrammarBuilder, rule: Expr) -> Expr {
         Recipe::Members(declared, any_order, min, max) => {
             let declared = declared.iter().map(|(k, v, r)| (k.clone(), expr(v, b, rule), *r)).collect();
             let (open, close) = (b.bytes("("), b.bytes(")"));
-            let (comma, colon) = (b.bytes(","), b.bytes(":"));
+            let (comma, colon, lead) = (b.bytes(","), b.bytes(":"), b.empty());
             let members = Members {
                 open,
                 close,
                 comma,
+                lead,
                 colon,
                 declared,
                 rest: Vec::new(),

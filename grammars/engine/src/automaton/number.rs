@@ -83,6 +83,8 @@ pub(crate) struct Number {
     pub(crate) min: Option<Bound>,
     pub(crate) max: Option<Bound>,
     pub(crate) multiple_of: Option<Decimal>,
+    /// It is no multiple of `multiple_of`.
+    pub(crate) not_multiple: bool,
 }
 
 /// How the digits so far compare with those of a bound's absolute value, at equal length.
@@ -117,6 +119,8 @@ struct State {
     max: Order,
     /// Value of the digits so far modulo the divisor.
     remainder: u64,
+    /// A digit beyond the divisor's last place: no multiple.
+    beyond: bool,
     nonzero: bool,
 }
 
@@ -130,6 +134,7 @@ pub(crate) fn number_dfa(rules: &Number) -> Result<Explicit, GrammarError> {
         min: Order::Equal,
         max: Order::Equal,
         remainder: 0,
+        beyond: false,
         nonzero: false,
     }];
     ids.insert(states[0], 0);
@@ -196,7 +201,9 @@ impl Builder {
                     return Err(GrammarError::unsupported("", "multipleOf", "the divisor has too many digits"));
                 }
             }
-            fraction_digits = fraction_digits.min(scale.max(1));
+            if !rules.not_multiple {
+                fraction_digits = fraction_digits.min(scale.max(1));
+            }
             integer_digits = integer_digits.min(18);
             rules.multiple_of = Some(divisor);
         }
@@ -248,7 +255,10 @@ impl Builder {
                     next.min = compare(state.min, digit, &self.rules.min, of);
                     next.max = compare(state.max, digit, &self.rules.max, of);
                     if n > self.scale && self.rules.multiple_of.is_some() && digit != 0 {
-                        return None;
+                        if !self.rules.not_multiple {
+                            return None;
+                        }
+                        next.beyond = true;
                     }
                 }
                 _ => {}
@@ -290,7 +300,7 @@ impl Builder {
             for _ in seen.min(self.scale)..self.scale {
                 remainder = modulus_step_by(remainder, 0, self.modulus);
             }
-            if remainder != 0 {
+            if (remainder != 0 || state.beyond) != self.rules.not_multiple {
                 return false;
             }
         }
@@ -405,7 +415,7 @@ mod tests {
                 integer: true,
                 min: bound(&low.to_string(), false),
                 max: bound(&high.to_string(), true),
-                multiple_of: None,
+                ..Number::default()
             };
             let dfa = number_dfa(&rules).expect("builds");
             for n in -1100..1100 {
@@ -439,6 +449,10 @@ mod tests {
         let cents = of("0.05", false);
         for (text, fits) in [("1", true), ("1.05", true), ("1.1", true), ("1.01", false), ("0.15", true)] {
             assert_eq!(accepts(&cents, text), fits, "{text}");
+        }
+        let fractional = Number { multiple_of: Decimal::parse("1"), not_multiple: true, ..Number::default() };
+        for (text, fits) in [("1", false), ("1.0", false), ("1.5", true), ("-0.25", true), ("10", false)] {
+            assert_eq!(accepts(&fractional, text), fits, "{text}");
         }
         let quarters = of("2.5", false);
         assert!(accepts(&quarters, "7.5") && accepts(&quarters, "10") && !accepts(&quarters, "4"));

@@ -1,0 +1,253 @@
+//! A family's format and a request's plan to a grammar: the strict reading of every node.
+//!
+//! Free text excludes the literals that could start what follows it, and the literals that start a call even where
+//! the plan has no calls. Arguments follow their tool's schema; properties may come in any order, as the printer
+//! writes them. What has no strict reading is refused.
+
+mod first;
+mod tagged;
+
+use crate::automaton::Escapes;
+use crate::builder::GrammarBuilder;
+use crate::grammar::{Expr, Grammar};
+use crate::json::{JsonLowering, JsonStyle, Whitespace, quoted};
+use crate::terminal::{Pattern, TerminalSpec, TextRules};
+use crate::GrammarError;
+use first::{add_first, call_starts};
+use rustc_hash::FxHashMap;
+use toolglot_format::{Args, Format, JsonSpacing, Member, MemberValue, Plan, Tool};
+use toolglot_schema::{Node, Options, Schema};
+
+impl Grammar {
+    /// The grammar of one assistant turn: `format` as a family states it (not yet specialised) under `plan`.
+    pub fn from_format(format: &Format, plan: &Plan) -> Result<Grammar, GrammarError> {
+        Grammar::from_format_with(format, plan, &Options::default())
+    }
+
+    /// As [`Grammar::from_format`], reading the tools' schemas with `options`.
+    pub fn from_format_with(
+        format: &Format,
+        plan: &Plan,
+        options: &Options,
+    ) -> Result<Grammar, GrammarError> {
+        let strict = format.specialise(plan).map_err(|error| GrammarError::Format {
+            place: "plan".into(),
+            reason: error.to_string(),
+        })?;
+        let mut builder = GrammarBuilder::new();
+        let mut tools = Vec::new();
+        for tool in plan.callable() {
+            let schema = Schema::compile(&tool.parameters, options)
+                .map_err(|error| GrammarError::from(error).in_tool(&tool.name))?;
+            tools.push((tool, schema));
+        }
+        let mut starts = Vec::new();
+        call_starts(format, &mut starts);
+        let mut lowering = Lowering { b: &mut builder, tools: &tools, starts, arguments: FxHashMap::default() };
+        let root = lowering.node(&strict, None, &[])?;
+        builder.build(root)
+    }
+}
+
+/// Lowers the nodes of one format.
+struct Lowering<'a> {
+    b: &'a mut GrammarBuilder,
+    tools: &'a [(&'a Tool, Schema)],
+    /// Literals that start a call.
+    starts: Vec<String>,
+    /// Argument objects made so far, by tool and spacing.
+    arguments: FxHashMap<(usize, JsonSpacing), Expr>,
+}
+
+fn refuse(place: &str, reason: impl Into<String>) -> GrammarError {
+    GrammarError::Format { place: place.into(), reason: reason.into() }
+}
+
+impl<'a> Lowering<'a> {
+    /// `tool`: whose call this is. `follow`: the literals that may come behind the node.
+    fn node(
+        &mut self,
+        node: &Format,
+        tool: Option<usize>,
+        follow: &[String],
+    ) -> Result<Expr, GrammarError> {
+        Ok(match node {
+            Format::Lit(lit) if lit.special => self.b.special(&lit.text),
+            Format::Lit(lit) => self.b.bytes(&lit.text),
+            Format::Ws(text) => self.b.bytes(text),
+            Format::Text(text) => {
+                let excluded = follow.iter().chain(&text.excluding).chain(&self.starts);
+                let excluded = excluded.map(|s| s.clone().into_bytes()).collect();
+                self.b.text(excluded)?
+            }
+            Format::Name(name) => {
+                let (tool, _) = self.tool(tool, "name")?;
+                if name.only.is_empty() || name.only.contains(&tool.name) {
+                    self.b.bytes(&tool.name)
+                } else {
+                    self.b.never()
+                }
+            }
+            Format::Id(id) => self.b.regex(&id.pattern)?,
+            Format::Args(Args::Json(spacing)) => self.json_arguments(tool, spacing)?,
+            Format::Args(Args::Tagged(tagged)) => self.tagged(tagged, tool, follow)?,
+            Format::Args(Args::Pythonic(_)) => {
+                return Err(refuse("args.pythonic", "Python arguments have no grammar yet; use json or tagged"));
+            }
+            Format::Args(Args::Raw(raw)) => self.raw_argument(&raw.key, tool, follow)?,
+            Format::Key(_) | Format::Value(_) | Format::TypeLit(_) => {
+                return Err(refuse("key", "keys, values and type words stand inside `args.tagged` only"));
+            }
+            Format::Seq(nodes) => {
+                let parts = self.sequence(nodes, tool, follow)?;
+                self.b.seq(&parts)
+            }
+            Format::Alt(nodes) => {
+                let parts = nodes.iter().map(|n| self.node(n, tool, follow)).collect::<Result<Vec<_>, _>>()?;
+                self.b.alt(&parts)
+            }
+            Format::Opt(inner) => {
+                let inner = self.node(inner, tool, follow)?;
+                self.b.opt(inner)
+            }
+            Format::Rep(rep) => {
+                // Behind an item: a separator, another item, or what follows the whole.
+                let mut behind = Vec::new();
+                if rep.sep.as_deref().is_none_or(|sep| add_first(sep, &mut behind)) {
+                    add_first(&rep.of, &mut behind);
+                }
+                behind.extend_from_slice(follow);
+                let item = self.node(&rep.of, tool, &behind)?;
+                let separator = match &rep.sep {
+                    Some(sep) => {
+                        let mut behind = Vec::new();
+                        if add_first(&rep.of, &mut behind) {
+                            behind.extend_from_slice(follow);
+                        }
+                        Some(self.node(sep, tool, &behind)?)
+                    }
+                    None => None,
+                };
+                self.b.repeat(item, rep.min, rep.max, separator)
+            }
+            Format::Call(inner) => {
+                let mut calls = Vec::with_capacity(self.tools.len());
+                for index in 0..self.tools.len() {
+                    let call = self.node(inner, Some(index), follow);
+                    calls.push(call.map_err(|error| error.in_tool(&self.tools[index].0.name))?);
+                }
+                self.b.alt(&calls)
+            }
+            Format::Object(object) => self.envelope(&object.members, &object.spacing, tool)?,
+            // `specialise` has removed these.
+            Format::Lenient(_) => self.b.empty(),
+            Format::Extern(_) => return Err(refuse("extern", "plugin code owns this part; it has no grammar")),
+        })
+    }
+
+    fn sequence(
+        &mut self,
+        nodes: &[Format],
+        tool: Option<usize>,
+        follow: &[String],
+    ) -> Result<Vec<Expr>, GrammarError> {
+        let mut parts = Vec::with_capacity(nodes.len());
+        for (index, node) in nodes.iter().enumerate() {
+            let behind = behind(&nodes[index + 1..], follow);
+            parts.push(self.node(node, tool, &behind)?);
+        }
+        Ok(parts)
+    }
+
+    fn tool(&self, tool: Option<usize>, place: &str) -> Result<(&'a Tool, &'a Schema), GrammarError> {
+        let tools = self.tools;
+        match tool {
+            Some(index) => Ok((tools[index].0, &tools[index].1)),
+            None => Err(refuse(place, "stands outside every call")),
+        }
+    }
+
+    fn json_arguments(&mut self, tool: Option<usize>, spacing: &JsonSpacing) -> Result<Expr, GrammarError> {
+        self.tool(tool, "args.json")?;
+        let index = tool.unwrap_or_default();
+        if let Some(&known) = self.arguments.get(&(index, spacing.clone())) {
+            return Ok(known);
+        }
+        let (tools, style) = (self.tools, json_style(spacing));
+        let (tool, schema) = &tools[index];
+        let mut json = JsonLowering::new(self.b, schema, &style);
+        let expr = match schema.node(schema.root()) {
+            Node::Object(_) => json.node(schema.root())?,
+            Node::Any => json.any_object()?,
+            Node::AnyOf(parts) => {
+                let objects = parts.iter().filter(|&&p| matches!(schema.node(p), Node::Object(_)));
+                let objects = objects.map(|&p| json.node(p)).collect::<Result<Vec<_>, _>>()?;
+                json.builder().alt(&objects)
+            }
+            _ => return Err(refuse(&tool.name, "the schema of the arguments allows no object")),
+        };
+        self.arguments.insert((index, spacing.clone()), expr);
+        Ok(expr)
+    }
+
+    /// A JSON object with the call's name and arguments as members.
+    fn envelope(
+        &mut self,
+        members: &[Member],
+        spacing: &JsonSpacing,
+        tool: Option<usize>,
+    ) -> Result<Expr, GrammarError> {
+        let mut parts = vec![self.b.bytes("{")];
+        for member in members.iter().filter(|m| !m.optional) {
+            if parts.len() > 1 {
+                parts.push(self.b.bytes(&spacing.item));
+            }
+            let key = format!("{}{}", quoted(&member.key, Escapes::Any), spacing.key);
+            parts.push(self.b.bytes(key));
+            parts.push(match &member.is {
+                MemberValue::Name => {
+                    let name = quoted(&self.tool(tool, "name")?.0.name, Escapes::Any);
+                    self.b.bytes(name)
+                }
+                MemberValue::Args => self.json_arguments(tool, spacing)?,
+                MemberValue::Id(id) => {
+                    let hir = regex_syntax::parse(&id.pattern).map_err(|error| GrammarError::Regex {
+                        pattern: id.pattern.clone(),
+                        reason: error.to_string(),
+                    })?;
+                    let include = vec![Pattern { hir, search: false }];
+                    let rules = TextRules { include, ..TextRules::default() };
+                    let open = self.b.bytes("\"");
+                    let body = self.b.terminal(&TerminalSpec::JsonString { escapes: Escapes::Minimal, rules })?;
+                    self.b.seq(&[open, body])
+                }
+                MemberValue::Word(word) => self.b.bytes(quoted(word, Escapes::Any)),
+                MemberValue::Object(inner) => self.envelope(inner, spacing, tool)?,
+            });
+        }
+        parts.push(self.b.bytes("}"));
+        Ok(self.b.seq(&parts))
+    }
+}
+
+/// The literals that may come behind a node: those of the nodes after it, and of what follows all of them.
+fn behind(after: &[Format], follow: &[String]) -> Vec<String> {
+    let mut out = Vec::new();
+    for node in after {
+        if !add_first(node, &mut out) {
+            return out;
+        }
+    }
+    out.extend_from_slice(follow);
+    out
+}
+
+fn json_style(spacing: &JsonSpacing) -> JsonStyle {
+    JsonStyle {
+        item_separator: spacing.item.clone(),
+        key_separator: spacing.key.clone(),
+        whitespace: Whitespace::Exact,
+        escapes: Escapes::Any,
+        any_order: true,
+    }
+}

@@ -1,0 +1,447 @@
+//! JSON Schema to grammar: every node of a compiled schema as the JSON texts of its values.
+//!
+//! Strict spelling: literals as Python's `json.dumps(ensure_ascii=False)` writes them, integers without fraction or
+//! exponent, declared keys unescaped. Everything the schema says about *values* is enforced exactly, or refused with
+//! the place and the keyword. Undeclared keys may repeat: readers of JSON take the last.
+
+use crate::GrammarError;
+use crate::automaton::{Bound, Decimal, Escapes, Number};
+use crate::builder::{GrammarBuilder, Members, Rule};
+use crate::grammar::Expr;
+use crate::terminal::{Pattern, TerminalSpec, TextRules};
+use rustc_hash::FxHashMap;
+use serde_json::Value;
+use toolglot_schema::{ArrayRules, Node, NodeId, NumberRules, ObjectRules, Schema, StringRules};
+
+/// How JSON is written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct JsonStyle {
+    /// Between members and elements.
+    pub item_separator: String,
+    /// Between a key and its value.
+    pub key_separator: String,
+    /// White space beyond the separators.
+    pub whitespace: Whitespace,
+    /// Which escapes strings may use.
+    pub escapes: Escapes,
+    /// Properties may come in any order; otherwise in declared order, undeclared ones last.
+    pub any_order: bool,
+}
+
+/// White space between the parts of a JSON text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Whitespace {
+    /// The separators as they are, and none elsewhere.
+    #[default]
+    Exact,
+    /// Up to this many white space characters wherever JSON allows them; the separators' own are not required.
+    Flexible(u32),
+}
+
+impl Default for JsonStyle {
+    /// `json.dumps`: `", "` and `": "`, declared order.
+    fn default() -> Self {
+        JsonStyle {
+            item_separator: ", ".into(),
+            key_separator: ": ".into(),
+            whitespace: Whitespace::Exact,
+            escapes: Escapes::Any,
+            any_order: false,
+        }
+    }
+}
+
+impl JsonStyle {
+    /// No white space.
+    pub fn compact() -> Self {
+        JsonStyle { item_separator: ",".into(), key_separator: ":".into(), ..JsonStyle::default() }
+    }
+
+    /// White space as the JSON grammar has it, up to `max` characters at a time.
+    pub fn flexible(max: u32) -> Self {
+        JsonStyle { whitespace: Whitespace::Flexible(max), ..JsonStyle::compact() }
+    }
+}
+
+/// Writes a string as Python's `json.dumps` does (with `ensure_ascii` for [`Escapes::Ascii`]).
+pub(crate) fn quoted(text: &str, escapes: Escapes) -> String {
+    use std::fmt::Write;
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            c if (c as u32) < 0x20 || escapes == Escapes::Ascii && c as u32 >= 0x80 => {
+                let mut units = [0; 2];
+                for unit in c.encode_utf16(&mut units) {
+                    // Writing to a string cannot fail.
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+impl GrammarBuilder {
+    /// The JSON texts of the values of a schema.
+    pub fn json_schema(&mut self, schema: &Schema, style: &JsonStyle) -> Result<Expr, GrammarError> {
+        self.json(schema, schema.root(), style)
+    }
+
+    /// The JSON texts of the values of one node of a schema.
+    pub fn json(&mut self, schema: &Schema, node: NodeId, style: &JsonStyle) -> Result<Expr, GrammarError> {
+        JsonLowering::new(self, schema, style).node(node)
+    }
+}
+
+enum Slot {
+    /// Being lowered; a rule if something has referred to it meanwhile.
+    Open(Option<Rule>),
+    Done(Expr),
+}
+
+/// Lowers the nodes of one schema.
+pub(crate) struct JsonLowering<'a> {
+    b: &'a mut GrammarBuilder,
+    schema: &'a Schema,
+    style: &'a JsonStyle,
+    slots: FxHashMap<NodeId, Slot>,
+    any: Option<Expr>,
+}
+
+/// The parts of the JSON grammar in one style.
+struct Parts {
+    comma: Expr,
+    colon: Expr,
+    /// What follows an opening and precedes a closing bracket.
+    pad: Expr,
+}
+
+impl<'a> JsonLowering<'a> {
+    pub(crate) fn new(b: &'a mut GrammarBuilder, schema: &'a Schema, style: &'a JsonStyle) -> Self {
+        JsonLowering { b, schema, style, slots: FxHashMap::default(), any: None }
+    }
+
+    pub(crate) fn builder(&mut self) -> &mut GrammarBuilder {
+        self.b
+    }
+
+    fn parts(&mut self) -> Result<Parts, GrammarError> {
+        Ok(match self.style.whitespace {
+            Whitespace::Exact => Parts {
+                comma: self.b.bytes(&self.style.item_separator),
+                colon: self.b.bytes(&self.style.key_separator),
+                pad: self.b.empty(),
+            },
+            Whitespace::Flexible(max) => {
+                let pad = self.b.regex(&format!("[ \\n\\r\\t]{{0,{max}}}"))?;
+                let (comma, colon) = (self.b.bytes(","), self.b.bytes(":"));
+                Parts {
+                    comma: self.b.seq(&[pad, comma, pad]),
+                    colon: self.b.seq(&[pad, colon, pad]),
+                    pad,
+                }
+            }
+        })
+    }
+
+    /// The JSON texts of a node's values.
+    pub(crate) fn node(&mut self, id: NodeId) -> Result<Expr, GrammarError> {
+        match self.slots.get_mut(&id) {
+            Some(Slot::Done(expr)) => return Ok(*expr),
+            Some(Slot::Open(rule)) => {
+                let rule = match *rule {
+                    Some(rule) => rule,
+                    None => {
+                        let fresh = self.b.rule(self.schema.pointer(id));
+                        *rule = Some(fresh);
+                        fresh
+                    }
+                };
+                return Ok(self.b.call(rule));
+            }
+            None => {}
+        }
+        self.slots.insert(id, Slot::Open(None));
+        let schema = self.schema;
+        let expr = match schema.node(id) {
+            Node::Any => self.any()?,
+            Node::Never => self.b.never(),
+            Node::Null => self.b.bytes("null"),
+            Node::Bool => self.words(["true", "false"].map(str::to_string)),
+            Node::Number(rules) => self.number(id, rules)?,
+            Node::String(rules) => self.string(rules)?,
+            Node::Array(rules) => self.array(id, rules)?,
+            Node::Object(rules) => self.object(id, rules)?,
+            Node::Enum(values) => {
+                let escapes = self.style.escapes;
+                self.words(values.iter().map(|v| literal(v, escapes)))
+            }
+            Node::AnyOf(nodes) => {
+                let parts = nodes.iter().map(|&n| self.node(n)).collect::<Result<Vec<_>, _>>()?;
+                self.b.alt(&parts)
+            }
+        };
+        let expr = match self.slots.insert(id, Slot::Done(expr)) {
+            Some(Slot::Open(Some(rule))) => {
+                self.b.define(rule, expr)?;
+                self.b.call(rule)
+            }
+            _ => expr,
+        };
+        self.slots.insert(id, Slot::Done(expr));
+        Ok(expr)
+    }
+
+    fn words(&mut self, words: impl IntoIterator<Item = String>) -> Expr {
+        let empty = self.b.empty();
+        self.b.switch(words.into_iter().map(|w| (w.into_bytes(), empty)).collect())
+    }
+
+    fn refuse(&self, id: NodeId, keyword: &str, reason: &str) -> GrammarError {
+        GrammarError::unsupported(self.schema.pointer(id), keyword, reason)
+    }
+
+    /// Puts the place into errors that do not know it.
+    fn located<T>(&self, id: NodeId, keyword: &str, result: Result<T, GrammarError>) -> Result<T, GrammarError> {
+        result.map_err(|error| match error {
+            GrammarError::Unsupported { pointer, keyword, reason } if pointer.is_empty() => {
+                self.refuse(id, &keyword, &reason)
+            }
+            GrammarError::Regex { reason, .. } => self.refuse(id, keyword, &reason),
+            GrammarError::Limit { .. } => self.refuse(id, keyword, &error.to_string()),
+            other => other,
+        })
+    }
+
+    fn any(&mut self) -> Result<Expr, GrammarError> {
+        if let Some(any) = self.any {
+            return Ok(any);
+        }
+        let rule = self.b.rule("any JSON value");
+        let value = self.b.call(rule);
+        self.any = Some(value);
+        let object = self.any_object()?;
+        let array = self.list(Vec::new(), value, 0, None)?;
+        let string = self.string(&StringRules::default())?;
+        let number = self.b.number(Number::default())?;
+        let words = self.words(["true", "false", "null"].map(str::to_string));
+        let body = self.b.alt(&[object, array, string, number, words]);
+        self.b.define(rule, body)?;
+        Ok(value)
+    }
+
+    /// Any JSON value but a string.
+    pub(crate) fn any_but_string(&mut self) -> Result<Expr, GrammarError> {
+        let value = self.any()?;
+        let object = self.any_object()?;
+        let array = self.list(Vec::new(), value, 0, None)?;
+        let number = self.b.number(Number::default())?;
+        let words = self.words(["true", "false", "null"].map(str::to_string));
+        Ok(self.b.alt(&[object, array, number, words]))
+    }
+
+    /// Any JSON object.
+    pub(crate) fn any_object(&mut self) -> Result<Expr, GrammarError> {
+        let value = self.any()?;
+        let key = self.string(&StringRules::default())?;
+        self.members(Vec::new(), vec![(key, value)], 0, None)
+    }
+
+    fn members(
+        &mut self,
+        declared: Vec<(Vec<u8>, Expr, bool)>,
+        rest: Vec<(Expr, Expr)>,
+        min: u64,
+        max: Option<u64>,
+    ) -> Result<Expr, GrammarError> {
+        let parts = self.parts()?;
+        let (open, close) = (self.b.bytes("{"), self.b.bytes("}"));
+        let (open, close) = (self.b.seq(&[open, parts.pad]), self.b.seq(&[parts.pad, close]));
+        let lead = self.b.empty();
+        self.b.members(Members {
+            open,
+            close,
+            comma: parts.comma,
+            lead,
+            colon: parts.colon,
+            declared,
+            rest,
+            any_order: self.style.any_order,
+            min,
+            max,
+        })
+    }
+
+    fn object(&mut self, id: NodeId, rules: &ObjectRules) -> Result<Expr, GrammarError> {
+        let mut declared = Vec::with_capacity(rules.properties.len());
+        for (name, property) in &rules.properties {
+            let value = self.node(property.schema)?;
+            declared.push((quoted(name, self.style.escapes).into_bytes(), value, property.required));
+        }
+        let names: Vec<String> = rules.properties.keys().cloned().collect();
+        let mut rest = Vec::new();
+        for entry in &rules.rest {
+            let mut key = entry.key.clone();
+            key.excluded_values.extend(names.iter().cloned());
+            let key = self.string(&key);
+            let key = self.located(id, "patternProperties", key)?;
+            rest.push((key, self.node(entry.value)?));
+        }
+        let members = self.members(declared, rest, rules.min, rules.max);
+        self.located(id, "minProperties", members)
+    }
+
+    /// The JSON texts of the strings that follow the rules.
+    pub(crate) fn string(&mut self, rules: &StringRules) -> Result<Expr, GrammarError> {
+        let spec = TerminalSpec::JsonString { escapes: self.style.escapes, rules: text_rules(rules) };
+        let body = self.b.terminal(&spec)?;
+        let open = self.b.bytes("\"");
+        Ok(self.b.seq(&[open, body]))
+    }
+
+    fn number(&mut self, id: NodeId, rules: &NumberRules) -> Result<Expr, GrammarError> {
+        let decimal = |value: &toolglot_schema::Decimal, keyword: &str| {
+            value
+                .to_plain(256)
+                .and_then(|text| Decimal::parse(&text))
+                .ok_or_else(|| self.refuse(id, keyword, "the number has too many digits"))
+        };
+        let bound = |bound: &Option<toolglot_schema::Bound>, keyword: &str| {
+            let Some(b) = bound else { return Ok::<_, GrammarError>(None) };
+            Ok(Some(Bound { value: decimal(&b.value, keyword)?, exclusive: b.exclusive }))
+        };
+        let mut number = Number {
+            integer: rules.integer,
+            min: bound(&rules.min, "minimum")?,
+            max: bound(&rules.max, "maximum")?,
+            multiple_of: None,
+            not_multiple: false,
+        };
+        match (&rules.multiple_of, &*rules.not_multiple_of) {
+            (None, []) => {}
+            (Some(divisor), []) => number.multiple_of = Some(decimal(divisor, "multipleOf")?),
+            (None, [divisor]) => {
+                number.multiple_of = Some(decimal(divisor, "multipleOf")?);
+                number.not_multiple = true;
+            }
+            _ => return Err(self.refuse(id, "multipleOf", "several divisors at once")),
+        }
+        let expr = self.b.number(number);
+        self.located(id, "multipleOf", expr)
+    }
+
+    fn array(&mut self, id: NodeId, rules: &ArrayRules) -> Result<Expr, GrammarError> {
+        if !rules.contains.is_empty() {
+            return Err(self.refuse(id, "contains", "counting items of a kind is not supported"));
+        }
+        if rules.unique {
+            return self.unique(id, rules);
+        }
+        let prefix = rules.prefix.iter().map(|&n| self.node(n)).collect::<Result<Vec<_>, _>>()?;
+        let items = self.node(rules.items)?;
+        let small = |n: u64| u32::try_from(n).map_err(|_| self.refuse(id, "maxItems", "the number is too large"));
+        let (min, max) = (small(rules.min)?, rules.max.map(small).transpose()?);
+        self.list(prefix, items, min, max)
+    }
+
+    fn list(
+        &mut self,
+        prefix: Vec<Expr>,
+        items: Expr,
+        min: u32,
+        max: Option<u32>,
+    ) -> Result<Expr, GrammarError> {
+        let parts = self.parts()?;
+        let count = prefix.len() as u32;
+        if max.is_some_and(|max| max < min) {
+            return Ok(self.b.never());
+        }
+        // From the end to the front: what may follow after this many elements.
+        let mut tail = if prefix.is_empty() {
+            self.b.repeat(items, min, max, Some(parts.comma))
+        } else {
+            let more = self.b.seq(&[parts.comma, items]);
+            match max {
+                Some(max) if max <= count => self.b.empty(),
+                _ => self.b.repeat(more, min.saturating_sub(count), max.map(|max| max - count), None),
+            }
+        };
+        for (index, &item) in prefix.iter().enumerate().rev() {
+            let index = index as u32;
+            let here = if max.is_some_and(|max| max <= index) {
+                self.b.never()
+            } else if index == 0 {
+                self.b.seq(&[item, tail])
+            } else {
+                self.b.seq(&[parts.comma, item, tail])
+            };
+            tail = if index >= min { self.b.opt(here) } else { here };
+        }
+        let (open, close) = (self.b.bytes("["), self.b.bytes("]"));
+        Ok(self.b.seq(&[open, parts.pad, tail, parts.pad, close]))
+    }
+
+    /// A list of different scalars: the same state machine as for an object's keys.
+    fn unique(&mut self, id: NodeId, rules: &ArrayRules) -> Result<Expr, GrammarError> {
+        let escapes = self.style.escapes;
+        let words: Vec<String> = match self.schema.node(rules.items) {
+            _ if !rules.prefix.is_empty() => {
+                return Err(self.refuse(id, "uniqueItems", "together with prefixItems"));
+            }
+            Node::Null => vec!["null".into()],
+            Node::Bool => vec!["true".into(), "false".into()],
+            Node::Enum(values) => values.iter().map(|v| literal(v, escapes)).collect(),
+            Node::Never => Vec::new(),
+            _ => return Err(self.refuse(id, "uniqueItems", "the items are not a finite set of scalars")),
+        };
+        // Words that are the beginning of others (1 and 12) stay apart because a separator follows.
+        let parts = self.parts()?;
+        let empty = self.b.empty();
+        let (open, close) = (self.b.bytes("["), self.b.bytes("]"));
+        let (open, close) = (self.b.seq(&[open, parts.pad]), self.b.seq(&[parts.pad, close]));
+        self.b.members(Members {
+            open,
+            close,
+            comma: parts.comma,
+            lead: empty,
+            colon: empty,
+            declared: words.into_iter().map(|w| (w.into_bytes(), empty, false)).collect(),
+            rest: Vec::new(),
+            any_order: true,
+            min: rules.min,
+            max: rules.max,
+        })
+    }
+}
+
+/// A constant as it is written.
+fn literal(value: &Value, escapes: Escapes) -> String {
+    match value {
+        Value::String(text) => quoted(text, escapes),
+        other => other.to_string(),
+    }
+}
+
+/// The rules of a string for an automaton over its text.
+pub(crate) fn text_rules(rules: &StringRules) -> TextRules {
+    let patterns = |list: &[toolglot_schema::Pattern]| {
+        list.iter().map(|p| Pattern { hir: p.hir().clone(), search: false }).collect()
+    };
+    TextRules {
+        min: rules.min_chars,
+        max: rules.max_chars,
+        include: patterns(&rules.patterns),
+        exclude: patterns(&rules.excluded),
+        excluded_words: rules.excluded_values.iter().map(|v| v.clone().into_bytes()).collect(),
+    }
+}
