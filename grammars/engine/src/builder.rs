@@ -1,10 +1,10 @@
 //! Builds grammars. Equal parts are stored once; what can be seen to be impossible or redundant is dropped, and
 //! alternatives that begin with literals are merged into one look-up, so that hundreds of them cost one.
 
+use crate::GrammarError;
 use crate::automaton::Number;
 use crate::grammar::{Expr, Grammar, Node, ObjectDef, SwitchDef};
 use crate::terminal::{Pattern, Terminal, TerminalSpec, TextRules, terminal};
-use crate::GrammarError;
 use regex_syntax::hir::Hir;
 use rustc_hash::FxHashMap;
 use std::hash::Hash;

@@ -1,8 +1,8 @@
 //! The grammar: an immutable graph of hash-consed nodes, and what follows from it (which nodes accept anything,
 //! which accept the empty text). Knows no vocabulary. Built by [`GrammarBuilder`](crate::GrammarBuilder).
 
-use crate::terminal::Terminal;
 use crate::GrammarError;
+use crate::terminal::Terminal;
 use std::sync::{Arc, OnceLock};
 
 /// A part of a grammar under construction: a handle into its [`GrammarBuilder`](crate::GrammarBuilder).
@@ -335,7 +335,8 @@ impl Grammar {
                     }
                     Node::Repeat { item, separator, min, .. } => {
                         let min = u64::from(*min);
-                        let separators = separator.as_ref().map_or(0, at).saturating_mul(min.saturating_sub(1));
+                        let separators =
+                            separator.as_ref().map_or(0, at).saturating_mul(min.saturating_sub(1));
                         if min == 0 { 0 } else { at(item).saturating_mul(min).saturating_add(separators) }
                     }
                     Node::Rule(r) => at(&self.rules[*r as usize].1),
@@ -384,9 +385,7 @@ impl Grammar {
             }
         }
         if members < o.min {
-            let rest = o.rest.iter().map(|(k, v)| {
-                at(k).saturating_add(around).saturating_add(at(v))
-            });
+            let rest = o.rest.iter().map(|(k, v)| at(k).saturating_add(around).saturating_add(at(v)));
             others.extend(rest);
             others.sort_unstable();
             for cost in others.into_iter().take((o.min - members) as usize) {

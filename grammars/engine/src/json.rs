@@ -145,11 +145,7 @@ impl<'a> JsonLowering<'a> {
             Whitespace::Flexible(max) => {
                 let pad = self.b.regex(&format!("[ \\n\\r\\t]{{0,{max}}}"))?;
                 let (comma, colon) = (self.b.bytes(","), self.b.bytes(":"));
-                Parts {
-                    comma: self.b.seq(&[pad, comma, pad]),
-                    colon: self.b.seq(&[pad, colon, pad]),
-                    pad,
-                }
+                Parts { comma: self.b.seq(&[pad, comma, pad]), colon: self.b.seq(&[pad, colon, pad]), pad }
             }
         })
     }
@@ -212,7 +208,12 @@ impl<'a> JsonLowering<'a> {
     }
 
     /// Puts the place into errors that do not know it.
-    fn located<T>(&self, id: NodeId, keyword: &str, result: Result<T, GrammarError>) -> Result<T, GrammarError> {
+    fn located<T>(
+        &self,
+        id: NodeId,
+        keyword: &str,
+        result: Result<T, GrammarError>,
+    ) -> Result<T, GrammarError> {
         result.map_err(|error| match error {
             GrammarError::Unsupported { pointer, keyword, reason } if pointer.is_empty() => {
                 self.refuse(id, &keyword, &reason)
@@ -349,7 +350,8 @@ impl<'a> JsonLowering<'a> {
         }
         let prefix = rules.prefix.iter().map(|&n| self.node(n)).collect::<Result<Vec<_>, _>>()?;
         let items = self.node(rules.items)?;
-        let small = |n: u64| u32::try_from(n).map_err(|_| self.refuse(id, "maxItems", "the number is too large"));
+        let small =
+            |n: u64| u32::try_from(n).map_err(|_| self.refuse(id, "maxItems", "the number is too large"));
         let (min, max) = (small(rules.min)?, rules.max.map(small).transpose()?);
         self.list(prefix, items, min, max)
     }

@@ -7,9 +7,9 @@
 //! While it runs, the machine notes how deep it looked into the stacks it was given ([`Machine::low`]). What a token
 //! mask depends on is exactly the leaf and the frames looked at; `mask` keys its memory with that.
 
+use crate::GrammarError;
 use crate::compiled::Context;
 use crate::grammar::{Expr, Node, ObjectDef};
-use crate::GrammarError;
 use rustc_hash::FxHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -127,7 +127,10 @@ impl Machine {
             return Ok(());
         }
         if out.len() - from >= MAX_HEADS {
-            return Err(GrammarError::Limit { what: "simultaneous readings of the text", limit: MAX_HEADS as u64 });
+            return Err(GrammarError::Limit {
+                what: "simultaneous readings of the text",
+                limit: MAX_HEADS as u64,
+            });
         }
         out.push(head);
         Ok(())
@@ -195,7 +198,9 @@ impl Machine {
         match grammar.node(expr) {
             Node::Never => {}
             Node::Empty => self.todo.push(Todo::Resume(stack)),
-            Node::Bytes(_) => self.add(Head { leaf: Leaf::Bytes { node: expr.0, at: 0 }, stack }, from, out)?,
+            Node::Bytes(_) => {
+                self.add(Head { leaf: Leaf::Bytes { node: expr.0, at: 0 }, stack }, from, out)?
+            }
             Node::Special(_) => {
                 let leaf = match ctx.specials.get(&expr.0) {
                     Some(&token) => Leaf::Special { token },

@@ -175,7 +175,13 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Visits the children of `parent` with the heads `from..to`.
-    fn children(&mut self, trie: &TokenTrie, parent: u32, from: usize, to: usize) -> Result<(), GrammarError> {
+    fn children(
+        &mut self,
+        trie: &TokenTrie,
+        parent: u32,
+        from: usize,
+        to: usize,
+    ) -> Result<(), GrammarError> {
         let end = trie.node(parent).end;
         let mut child = parent + 1;
         let cells = self.machine.cells.len();

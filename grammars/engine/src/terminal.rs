@@ -42,10 +42,18 @@ impl TextRules {
 #[derive(Debug, Clone)]
 pub(crate) enum TerminalSpec {
     Regex(Pattern),
-    FreeText { excluded: Vec<Vec<u8>> },
-    RawText { terminators: Vec<Vec<u8>>, rules: TextRules },
+    FreeText {
+        excluded: Vec<Vec<u8>>,
+    },
+    RawText {
+        terminators: Vec<Vec<u8>>,
+        rules: TextRules,
+    },
     /// The string behind its opening quote, closing quote included.
-    JsonString { escapes: Escapes, rules: TextRules },
+    JsonString {
+        escapes: Escapes,
+        rules: TextRules,
+    },
     Number(Number),
 }
 
@@ -85,9 +93,10 @@ impl TerminalSpec {
                 let bounds = bounds(rules)?;
                 let automaton = match restriction(rules, bounds)? {
                     None => raw,
-                    Some(inner) => {
-                        Box::new(Explicit::new(&Both(raw, inner), rules.counted().then_some(bounds).flatten())?)
-                    }
+                    Some(inner) => Box::new(Explicit::new(
+                        &Both(raw, inner),
+                        rules.counted().then_some(bounds).flatten(),
+                    )?),
                 };
                 (automaton, Some(rules))
             }
@@ -99,7 +108,9 @@ impl TerminalSpec {
         };
         let dfa = LazyDfa::new(automaton);
         if !dfa.accepts(0) && !dfa.live(0) {
-            return Err(GrammarError::Empty("a pattern, or a combination of patterns, matches no text".into()));
+            return Err(GrammarError::Empty(
+                "a pattern, or a combination of patterns, matches no text".into(),
+            ));
         }
         let (min, max) = rules.map_or((0, None), |r| (r.min, r.max));
         let counted = min > 0 || max.is_some();
@@ -111,12 +122,24 @@ impl TerminalSpec {
             TerminalSpec::RawText { .. } => true,
             _ => rules.is_some_and(|r| r.patterned() || !r.excluded_words.is_empty()),
         };
-        Ok(Terminal { dfa, min, max, counted, shaped: counted && shaped, id: NEXT_ID.fetch_add(1, Ordering::Relaxed), distances: Mutex::default() })
+        Ok(Terminal {
+            dfa,
+            min,
+            max,
+            counted,
+            shaped: counted && shaped,
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            distances: Mutex::default(),
+        })
     }
 }
 
 fn bounds(rules: &TextRules) -> Result<Option<LengthBounds>, GrammarError> {
-    if rules.counted() && rules.patterned() { LengthBounds::new(rules.min, rules.max).map(Some) } else { Ok(None) }
+    if rules.counted() && rules.patterned() {
+        LengthBounds::new(rules.min, rules.max).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 /// The automaton over decoded text that the rules (lengths apart) ask for.

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use std::sync::Arc;
 use toolglot_grammar::{
-    CompiledGrammar, Escapes, Grammar, GrammarBuilder, GrammarError, JsonStyle, Matcher, Token, Vocabulary, Whitespace,
+    CompiledGrammar, Escapes, Grammar, GrammarBuilder, GrammarError, JsonStyle, Matcher, Token, Vocabulary,
+    Whitespace,
 };
 use toolglot_schema::{Options, Schema};
 
@@ -59,8 +60,20 @@ fn objects_in_declared_order() {
     check(
         schema.clone(),
         &JsonStyle::default(),
-        &[r#"{"b": ""}"#, r#"{"a": 1, "b": "x"}"#, r#"{"a": 1, "b": "x", "c": true}"#, r#"{"b": "x", "c": false}"#],
-        &["{}", r#"{"a": 1}"#, r#"{"b":""}"#, r#"{"c": true, "b": ""}"#, r#"{"b": "", "b": ""}"#, r#"{"d": 1}"#],
+        &[
+            r#"{"b": ""}"#,
+            r#"{"a": 1, "b": "x"}"#,
+            r#"{"a": 1, "b": "x", "c": true}"#,
+            r#"{"b": "x", "c": false}"#,
+        ],
+        &[
+            "{}",
+            r#"{"a": 1}"#,
+            r#"{"b":""}"#,
+            r#"{"c": true, "b": ""}"#,
+            r#"{"b": "", "b": ""}"#,
+            r#"{"d": 1}"#,
+        ],
     );
     let any = JsonStyle { any_order: true, ..JsonStyle::compact() };
     check(
@@ -91,21 +104,45 @@ fn open_objects_and_counts() {
 #[test]
 fn strings_numbers_arrays() {
     let d = JsonStyle::default();
-    check(json!({"type": "string", "minLength": 2, "maxLength": 3}), &d,
-        &[r#""ab""#, r#""éé😀""#, r#""\n\u00e9""#, r#""\ud83d\ude00x""#], &[r#""a""#, r#""abcd""#, r#""😀""#, "\"\n\""]);
-    check(json!({"type": "string", "pattern": "^[a-f]+$", "maxLength": 3}), &d,
-        &[r#""a""#, r#""fab""#, r#""\u0061""#], &[r#""""#, r#""g""#, r#""abca""#]);
+    check(
+        json!({"type": "string", "minLength": 2, "maxLength": 3}),
+        &d,
+        &[r#""ab""#, r#""éé😀""#, r#""\n\u00e9""#, r#""\ud83d\ude00x""#],
+        &[r#""a""#, r#""abcd""#, r#""😀""#, "\"\n\""],
+    );
+    check(
+        json!({"type": "string", "pattern": "^[a-f]+$", "maxLength": 3}),
+        &d,
+        &[r#""a""#, r#""fab""#, r#""\u0061""#],
+        &[r#""""#, r#""g""#, r#""abca""#],
+    );
     check(json!({"type": "string", "pattern": "b"}), &d, &[r#""b""#, r#""éb\"""#], &[r#""a""#]);
-    check(json!({"type": "integer", "minimum": -2, "exclusiveMaximum": 12}), &d,
-        &["-2", "0", "11", "9"], &["-3", "12", "1.0", "01", "-0.5"]);
+    check(
+        json!({"type": "integer", "minimum": -2, "exclusiveMaximum": 12}),
+        &d,
+        &["-2", "0", "11", "9"],
+        &["-3", "12", "1.0", "01", "-0.5"],
+    );
     check(json!({"type": "number", "multipleOf": 0.5}), &d, &["1", "1.5", "-2.0"], &["0.3", "1e2"]);
-    check(json!({"type": "array", "items": {"enum": [1, "a", null]}, "minItems": 1, "maxItems": 2}), &d,
-        &["[1]", r#"["a", null]"#], &["[]", "[1, 1, 1]", "[2]"]);
-    check(json!({"type": "array", "prefixItems": [{"type": "integer"}, {"type": "boolean"}], "items": {"type": "null"},
-        "minItems": 1, "maxItems": 4}), &d,
-        &["[1]", "[1, true]", "[1, true, null, null]"], &["[]", "[true]", "[1, null]", "[1, true, null, null, null]"]);
-    check(json!({"type": "array", "items": {"enum": [1, 12, "a"]}, "uniqueItems": true, "minItems": 2}), &d,
-        &["[1, 12]", r#"[12, "a", 1]"#], &["[1]", "[1, 1]", "[12, 12]"]);
+    check(
+        json!({"type": "array", "items": {"enum": [1, "a", null]}, "minItems": 1, "maxItems": 2}),
+        &d,
+        &["[1]", r#"["a", null]"#],
+        &["[]", "[1, 1, 1]", "[2]"],
+    );
+    check(
+        json!({"type": "array", "prefixItems": [{"type": "integer"}, {"type": "boolean"}], "items": {"type": "null"},
+        "minItems": 1, "maxItems": 4}),
+        &d,
+        &["[1]", "[1, true]", "[1, true, null, null]"],
+        &["[]", "[true]", "[1, null]", "[1, true, null, null, null]"],
+    );
+    check(
+        json!({"type": "array", "items": {"enum": [1, 12, "a"]}, "uniqueItems": true, "minItems": 2}),
+        &d,
+        &["[1, 12]", r#"[12, "a", 1]"#],
+        &["[1]", "[1, 1]", "[12, 12]"],
+    );
     check(json!({"const": {"a": ["é\"", 1.5]}}), &d, &[r#"{"a": ["é\"", 1.5]}"#], &[r#"{"a": []}"#, "{}"]);
 }
 
@@ -116,18 +153,32 @@ fn recursion_and_unions() {
         "v": {"type": "integer"}, "c": {"type": "array", "items": {"$ref": "#/$defs/t"}}},
         "required": ["v"], "additionalProperties": false}}});
     check(tree, &d, &[r#"{"v":1}"#, r#"{"v":1,"c":[{"v":2,"c":[]},{"v":3}]}"#], &[r#"{"v":1,"c":[{}]}"#]);
-    check(json!({"anyOf": [{"type": "string", "maxLength": 2}, {"type": "null"}, {"type": "string", "pattern": "^z"}]}), &d,
-        &["null", r#""ab""#, r#""zabc""#], &[r#""abc""#, "1"]);
-    check(json!({}), &d, &["[]", r#"{"a":[1,{"b":null}],"c":"d"}"#, "-1.5e3", "true"], &["[1,]", "{1:2}", "nul"]);
+    check(
+        json!({"anyOf": [{"type": "string", "maxLength": 2}, {"type": "null"}, {"type": "string", "pattern": "^z"}]}),
+        &d,
+        &["null", r#""ab""#, r#""zabc""#],
+        &[r#""abc""#, "1"],
+    );
+    check(
+        json!({}),
+        &d,
+        &["[]", r#"{"a":[1,{"b":null}],"c":"d"}"#, "-1.5e3", "true"],
+        &["[1,]", "{1:2}", "nul"],
+    );
 }
 
 #[test]
 fn whitespace_and_escapes() {
     let schema = json!({"type": "object", "properties": {"a": {"type": "array", "items": {"type": "integer"}}},
         "required": ["a"], "additionalProperties": false});
-    check(schema, &JsonStyle::flexible(2), &["{\"a\":[1,2]}", "{ \"a\" :  [ 1 ,\n2 ] }", "{\n \"a\": []}"],
-        &["{   \"a\":[]}", "{\"a\":[1   ]}"]);
-    let minimal = JsonStyle { escapes: Escapes::Minimal, whitespace: Whitespace::Exact, ..JsonStyle::default() };
+    check(
+        schema,
+        &JsonStyle::flexible(2),
+        &["{\"a\":[1,2]}", "{ \"a\" :  [ 1 ,\n2 ] }", "{\n \"a\": []}"],
+        &["{   \"a\":[]}", "{\"a\":[1   ]}"],
+    );
+    let minimal =
+        JsonStyle { escapes: Escapes::Minimal, whitespace: Whitespace::Exact, ..JsonStyle::default() };
     check(json!({"type": "string"}), &minimal, &[r#""\n\"é\u0001""#], &[r#""\/""#, r#""\u0061""#]);
     let ascii = JsonStyle { escapes: Escapes::Ascii, ..JsonStyle::default() };
     check(json!({"enum": ["é😀"]}), &ascii, &[r#""\u00e9\ud83d\ude00""#], &["\"é😀\""]);

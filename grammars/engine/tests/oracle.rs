@@ -121,10 +121,18 @@ fn derive(t: &Rc<Term>, s: Symbol) -> Rc<Term> {
     match &**t {
         Term::Empty | Term::Never => never(),
         Term::Byte(b) => {
-            if s == Symbol::Byte(*b) { Rc::new(Term::Empty) } else { never() }
+            if s == Symbol::Byte(*b) {
+                Rc::new(Term::Empty)
+            } else {
+                never()
+            }
         }
         Term::Special(i) => {
-            if s == Symbol::Special(*i) { Rc::new(Term::Empty) } else { never() }
+            if s == Symbol::Special(*i) {
+                Rc::new(Term::Empty)
+            } else {
+                never()
+            }
         }
         Term::Seq(a, b) => {
             let first = seq(derive(a, s), b.clone());
@@ -366,7 +374,9 @@ fn vocabulary() -> Arc<Vocabulary> {
             tokens.push(Token::text(vec![a, b]));
         }
     }
-    for text in ["aba", "abab", "(a)", "):", "a,b", "x,a", "((", "a:b,", "(((", "bb,x:", "axx)", "aaaaa", "ab"] {
+    for text in
+        ["aba", "abab", "(a)", "):", "a,b", "x,a", "((", "a:b,", "(((", "bb,x:", "axx)", "aaaaa", "ab"]
+    {
         tokens.push(Token::text(text));
     }
     tokens.push(Token::hole());

@@ -70,7 +70,8 @@ impl Explicit {
         for (id, row) in table.iter().enumerate() {
             for (byte, &to) in row.iter().enumerate() {
                 let edge = (id as u32, u32::from(is_lead(byte as u8)));
-                if to != NONE && back[to as usize].last() != Some(&edge) && !back[to as usize].contains(&edge) {
+                if to != NONE && back[to as usize].last() != Some(&edge) && !back[to as usize].contains(&edge)
+                {
                     back[to as usize].push(edge);
                 }
             }

@@ -116,7 +116,10 @@ impl LengthBounds {
     pub(crate) fn new(min: u64, max: Option<u64>) -> Result<LengthBounds, GrammarError> {
         let cap = max.unwrap_or(min);
         if cap > 1 << 20 {
-            return Err(GrammarError::Limit { what: "characters bounded together with a pattern", limit: 1 << 20 });
+            return Err(GrammarError::Limit {
+                what: "characters bounded together with a pattern",
+                limit: 1 << 20,
+            });
         }
         Ok(LengthBounds { cap: cap as u32, open: max.is_none() })
     }

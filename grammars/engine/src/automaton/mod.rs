@@ -128,7 +128,9 @@ impl LazyDfa {
         }
         match value {
             DEAD => Ok(None),
-            FULL => Err(GrammarError::Limit { what: "states of one automaton", limit: u64::from(MAX_STATES) }),
+            FULL => {
+                Err(GrammarError::Limit { what: "states of one automaton", limit: u64::from(MAX_STATES) })
+            }
             _ => Ok(Some(Target { state: value >> 1, starts: value & 1 == 1 })),
         }
     }

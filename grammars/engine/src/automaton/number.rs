@@ -198,7 +198,11 @@ impl Builder {
             for &digit in divisor.integer.iter().chain(&divisor.fraction) {
                 modulus = modulus * 10 + u64::from(digit);
                 if modulus > 1_000_000 {
-                    return Err(GrammarError::unsupported("", "multipleOf", "the divisor has too many digits"));
+                    return Err(GrammarError::unsupported(
+                        "",
+                        "multipleOf",
+                        "the divisor has too many digits",
+                    ));
                 }
             }
             if !rules.not_multiple {
@@ -231,7 +235,9 @@ impl Builder {
                 next.phase = Phase::Point;
             }
             (Phase::Point, _, Some(_)) => next.phase = Phase::Fraction(1),
-            (Phase::Fraction(n), _, Some(_)) if n < self.fraction_digits => next.phase = Phase::Fraction(n + 1),
+            (Phase::Fraction(n), _, Some(_)) if n < self.fraction_digits => {
+                next.phase = Phase::Fraction(n + 1)
+            }
             (Phase::Integer(_) | Phase::Zero | Phase::Fraction(_), b'e' | b'E', _) if self.exponents => {
                 next.phase = Phase::Exponent;
             }
@@ -246,8 +252,10 @@ impl Builder {
             match next.phase {
                 Phase::Integer(n) => {
                     let at = n as usize - 1;
-                    next.min = compare(state.min, digit, &self.rules.min, |b| b.value.integer.get(at).copied());
-                    next.max = compare(state.max, digit, &self.rules.max, |b| b.value.integer.get(at).copied());
+                    next.min =
+                        compare(state.min, digit, &self.rules.min, |b| b.value.integer.get(at).copied());
+                    next.max =
+                        compare(state.max, digit, &self.rules.max, |b| b.value.integer.get(at).copied());
                 }
                 Phase::Fraction(n) => {
                     let at = n as usize - 1;
@@ -442,7 +450,8 @@ mod tests {
 
     #[test]
     fn multiples() {
-        let of = |text: &str, integer| Number { integer, multiple_of: Decimal::parse(text), ..Number::default() };
+        let of =
+            |text: &str, integer| Number { integer, multiple_of: Decimal::parse(text), ..Number::default() };
         for n in -60..60 {
             assert_eq!(accepts(&of("7", true), &n.to_string()), n % 7 == 0, "{n}");
         }

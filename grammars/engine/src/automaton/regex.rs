@@ -329,8 +329,9 @@ fn search_lengths(nfa: &NFA, back: &[Vec<(u32, u32)>], bounds: LengthBounds) -> 
             _ => {}
         }
     }
-    let is_end =
-        |id: u32| matches!(nfa.state(StateID::new_unchecked(id as usize)), State::Look { look: Look::End, .. });
+    let is_end = |id: u32| {
+        matches!(nfa.state(StateID::new_unchecked(id as usize)), State::Look { look: Look::End, .. })
+    };
     while let Some(id) = queue.pop() {
         let set = open[id].clone();
         for &(from, weight) in &back[id] {

@@ -247,7 +247,8 @@ mod tests {
 
     #[test]
     fn free_text_never_contains_what_is_excluded() {
-        let d = LazyDfa::new(Box::new(FreeText::new(&[b"<call>".to_vec(), b"call!".to_vec()]).expect("small")));
+        let d =
+            LazyDfa::new(Box::new(FreeText::new(&[b"<call>".to_vec(), b"call!".to_vec()]).expect("small")));
         assert_eq!(run(&d, "é <cal> call".as_bytes()), Some(true));
         assert_eq!(run(&d, b"<call"), Some(true));
         assert_eq!(run(&d, b"x<call>"), None);
@@ -269,7 +270,8 @@ mod tests {
     #[test]
     fn words_are_excluded_whole() {
         let d = LazyDfa::new(Box::new(NotWords::new([b"ab".to_vec(), b"abc".to_vec(), b"x".to_vec()])));
-        for (text, expected) in [("", true), ("a", true), ("ab", false), ("abc", false), ("abcd", true), ("x", false)]
+        for (text, expected) in
+            [("", true), ("a", true), ("ab", false), ("abc", false), ("abcd", true), ("x", false)]
         {
             assert_eq!(run(&d, text.as_bytes()), Some(expected), "{text}");
         }

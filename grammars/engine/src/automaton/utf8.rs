@@ -30,9 +30,8 @@ mod tests {
 
     #[test]
     fn agrees_with_the_standard_library() {
-        let accepts = |bytes: &[u8]| {
-            bytes.iter().try_fold(BOUNDARY, |s, &b| step(s, b)).is_some_and(|s| s == BOUNDARY)
-        };
+        let accepts =
+            |bytes: &[u8]| bytes.iter().try_fold(BOUNDARY, |s, &b| step(s, b)).is_some_and(|s| s == BOUNDARY);
         for a in 0..=255u8 {
             for b in 0..=255u8 {
                 assert_eq!(accepts(&[a, b]), std::str::from_utf8(&[a, b]).is_ok());

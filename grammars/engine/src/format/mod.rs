@@ -7,15 +7,15 @@
 mod first;
 mod tagged;
 
+use crate::GrammarError;
 use crate::automaton::Escapes;
 use crate::builder::GrammarBuilder;
 use crate::grammar::{Expr, Grammar};
 use crate::json::{JsonLowering, JsonStyle, Whitespace, quoted};
 use crate::terminal::{Pattern, TerminalSpec, TextRules};
-use crate::GrammarError;
 use first::{add_first, call_starts};
 use rustc_hash::FxHashMap;
-use toolglot_format::{Args, Format, JsonSpacing, Member, MemberValue, Plan, Tool};
+use toolglot_format::{Args, Format, JsonSpacing, Member, MemberValue, Plan, Rep, Tool};
 use toolglot_schema::{Node, Options, Schema};
 
 impl Grammar {
@@ -30,10 +30,9 @@ impl Grammar {
         plan: &Plan,
         options: &Options,
     ) -> Result<Grammar, GrammarError> {
-        let strict = format.specialise(plan).map_err(|error| GrammarError::Format {
-            place: "plan".into(),
-            reason: error.to_string(),
-        })?;
+        let strict = format
+            .specialise(plan)
+            .map_err(|error| GrammarError::Format { place: "plan".into(), reason: error.to_string() })?;
         let mut builder = GrammarBuilder::new();
         let mut tools = Vec::new();
         for tool in plan.callable() {
@@ -43,7 +42,8 @@ impl Grammar {
         }
         let mut starts = Vec::new();
         call_starts(format, &mut starts);
-        let mut lowering = Lowering { b: &mut builder, tools: &tools, starts, arguments: FxHashMap::default() };
+        let mut lowering =
+            Lowering { b: &mut builder, tools: &tools, starts, arguments: FxHashMap::default() };
         let root = lowering.node(&strict, None, &[])?;
         builder.build(root)
     }
@@ -65,12 +65,7 @@ fn refuse(place: &str, reason: impl Into<String>) -> GrammarError {
 
 impl<'a> Lowering<'a> {
     /// `tool`: whose call this is. `follow`: the literals that may come behind the node.
-    fn node(
-        &mut self,
-        node: &Format,
-        tool: Option<usize>,
-        follow: &[String],
-    ) -> Result<Expr, GrammarError> {
+    fn node(&mut self, node: &Format, tool: Option<usize>, follow: &[String]) -> Result<Expr, GrammarError> {
         Ok(match node {
             Format::Lit(lit) if lit.special => self.b.special(&lit.text),
             Format::Lit(lit) => self.b.bytes(&lit.text),
@@ -92,7 +87,10 @@ impl<'a> Lowering<'a> {
             Format::Args(Args::Json(spacing)) => self.json_arguments(tool, spacing)?,
             Format::Args(Args::Tagged(tagged)) => self.tagged(tagged, tool, follow)?,
             Format::Args(Args::Pythonic(_)) => {
-                return Err(refuse("args.pythonic", "Python arguments have no grammar yet; use json or tagged"));
+                return Err(refuse(
+                    "args.pythonic",
+                    "Python arguments have no grammar yet; use json or tagged",
+                ));
             }
             Format::Args(Args::Raw(raw)) => self.raw_argument(&raw.key, tool, follow)?,
             Format::Key(_) | Format::Value(_) | Format::TypeLit(_) => {
@@ -103,7 +101,8 @@ impl<'a> Lowering<'a> {
                 self.b.seq(&parts)
             }
             Format::Alt(nodes) => {
-                let parts = nodes.iter().map(|n| self.node(n, tool, follow)).collect::<Result<Vec<_>, _>>()?;
+                let parts =
+                    nodes.iter().map(|n| self.node(n, tool, follow)).collect::<Result<Vec<_>, _>>()?;
                 self.b.alt(&parts)
             }
             Format::Opt(inner) => {
@@ -111,6 +110,9 @@ impl<'a> Lowering<'a> {
                 self.b.opt(inner)
             }
             Format::Rep(rep) => {
+                if let Some(apart) = texts_apart(rep) {
+                    return self.node(&apart, tool, follow);
+                }
                 // Behind an item: a separator, another item, or what follows the whole.
                 let mut behind = Vec::new();
                 if rep.sep.as_deref().is_none_or(|sep| add_first(sep, &mut behind)) {
@@ -141,7 +143,9 @@ impl<'a> Lowering<'a> {
             Format::Object(object) => self.envelope(&object.members, &object.spacing, tool)?,
             // `specialise` has removed these.
             Format::Lenient(_) => self.b.empty(),
-            Format::Extern(_) => return Err(refuse("extern", "plugin code owns this part; it has no grammar")),
+            Format::Extern(_) => {
+                return Err(refuse("extern", "plugin code owns this part; it has no grammar"));
+            }
         })
     }
 
@@ -218,7 +222,8 @@ impl<'a> Lowering<'a> {
                     let include = vec![Pattern { hir, search: false }];
                     let rules = TextRules { include, ..TextRules::default() };
                     let open = self.b.bytes("\"");
-                    let body = self.b.terminal(&TerminalSpec::JsonString { escapes: Escapes::Minimal, rules })?;
+                    let body =
+                        self.b.terminal(&TerminalSpec::JsonString { escapes: Escapes::Minimal, rules })?;
                     self.b.seq(&[open, body])
                 }
                 MemberValue::Word(word) => self.b.bytes(quoted(word, Escapes::Any)),
@@ -240,6 +245,21 @@ fn behind(after: &[Format], follow: &[String]) -> Vec<String> {
     }
     out.extend_from_slice(follow);
     out
+}
+
+/// Texts and other nodes in any order without a separator: two neighbouring texts could spell a marker together, so
+/// this writes `rep(alt(others, text))` as `text (others text)*`, which has the same turns.
+fn texts_apart(rep: &Rep) -> Option<Format> {
+    let Format::Alt(branches) = &*rep.of else { return None };
+    if rep.sep.is_some() || rep.max.is_some() || rep.min > 1 {
+        return None;
+    }
+    let (texts, others): (Vec<_>, Vec<_>) = branches.iter().partition(|b| matches!(b, Format::Text(_)));
+    let [text] = *texts else { return None };
+    let others = Format::Alt(others.into_iter().cloned().collect());
+    let more = Format::Seq(vec![others, text.clone()]);
+    let more = Rep { of: Box::new(more), min: 0, max: None, sep: None };
+    Some(Format::Seq(vec![text.clone(), Format::Rep(more)]))
 }
 
 fn json_style(spacing: &JsonSpacing) -> JsonStyle {

@@ -216,11 +216,7 @@ impl Lowering<'_> {
     }
 
     /// Splits an undeclared parameter the same way: special tokens before the first literal are the lead.
-    fn split_rest(
-        &mut self,
-        parts: &[Expr],
-        lead: Option<Expr>,
-    ) -> Result<(Expr, Vec<Expr>), GrammarError> {
+    fn split_rest(&mut self, parts: &[Expr], lead: Option<Expr>) -> Result<(Expr, Vec<Expr>), GrammarError> {
         let at = parts.iter().position(|&p| !self.b.is_special(p)).unwrap_or(parts.len());
         let before = self.b.seq(&parts[..at]);
         if lead.is_some_and(|lead| lead != before) {

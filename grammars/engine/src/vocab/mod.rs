@@ -6,7 +6,6 @@
 mod huggingface;
 mod tiktoken;
 
-
 use crate::VocabularyError;
 use crate::pack::PackCache;
 use rustc_hash::{FxHashMap, FxHasher};
@@ -83,11 +82,7 @@ impl std::fmt::Debug for Vocabulary {
 impl Vocabulary {
     /// From one entry per id. `eos` are the ids that end the output. `width` is the number of logits (at least the
     /// number of entries; the ids in between are holes), `None` if it equals the number of entries.
-    pub fn new(
-        tokens: Vec<Token>,
-        eos: &[u32],
-        width: Option<usize>,
-    ) -> Result<Vocabulary, VocabularyError> {
+    pub fn new(tokens: Vec<Token>, eos: &[u32], width: Option<usize>) -> Result<Vocabulary, VocabularyError> {
         let width = width.unwrap_or(tokens.len());
         if width < tokens.len() {
             return Err(VocabularyError::Width { width, largest: tokens.len().saturating_sub(1) as u32 });
