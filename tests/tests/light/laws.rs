@@ -184,8 +184,15 @@ fn renderable(family: &dyn Family, turn: &mut Turn) {
                 turn.content.clear();
             }
         }
-        // The template has no place for reasoning.
-        "hermes" | "qwen3_coder" => turn.reasoning.clear(),
+        // No reasoning, and no text beside calls.
+        "hermes" => {
+            turn.reasoning.clear();
+            if !turn.calls.is_empty() {
+                turn.content.clear();
+            }
+        }
+        // No reasoning.
+        "qwen3_coder" => turn.reasoning.clear(),
         _ => {}
     }
 }
