@@ -21,7 +21,7 @@ use toolglot_parsers::{Family, Registry, SessionOptions};
 use crate::generate::{Sample, literals, mash, sample};
 
 /// Runs a law on every family, `cases` times each.
-fn every_family<S: Strategy>(
+pub(crate) fn every_family<S: Strategy>(
     cases: u32,
     strategy: impl Fn(&dyn Family) -> S,
     law: impl Fn(&dyn Family, S::Value) -> Result<(), TestCaseError>,
@@ -42,7 +42,7 @@ fn every_family<S: Strategy>(
     assert!(failures.is_empty(), "{failures}");
 }
 
-fn plan(tools: Vec<Tool>) -> Plan {
+pub(crate) fn plan(tools: Vec<Tool>) -> Plan {
     Plan { tools, ..Plan::default() }
 }
 
@@ -54,12 +54,12 @@ fn parse(family: &dyn Family, plan: &Plan, pieces: &[Piece<'_>], finish: FinishR
     Event::join(events)
 }
 
-fn parse_text(family: &dyn Family, plan: &Plan, text: &str) -> Vec<Event> {
+pub(crate) fn parse_text(family: &dyn Family, plan: &Plan, text: &str) -> Vec<Event> {
     parse(family, plan, &[Piece::text(text)], FinishReason::Stop)
 }
 
 /// Equal turns: calls by name and JSON value, text byte for byte.
-fn assert_same(got: &Turn, want: &Turn, text: &str) -> Result<(), TestCaseError> {
+pub(crate) fn assert_same(got: &Turn, want: &Turn, text: &str) -> Result<(), TestCaseError> {
     prop_assert_eq!(&got.content, &want.content, "content of {:?}", text);
     prop_assert_eq!(&got.reasoning, &want.reasoning, "reasoning of {:?}", text);
     prop_assert!(got.malformed.is_empty(), "{:?} is malformed: {:?}", text, got.malformed);
@@ -219,7 +219,7 @@ fn message(turn: &Turn) -> Value {
     message
 }
 
-fn holds_marker(family: &dyn Family, text: &str) -> bool {
+pub(crate) fn holds_marker(family: &dyn Family, text: &str) -> bool {
     literals(&family.manifest().format)
         .iter()
         .any(|literal| literal.trim().len() > 2 && text.contains(literal.trim()))

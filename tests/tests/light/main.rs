@@ -4,4 +4,5 @@ mod cases;
 mod detection;
 mod generate;
 mod laws;
+mod masks;
 mod tidy;
