@@ -29,7 +29,9 @@ pub(crate) fn vocabulary(format: &Format) -> Arc<Vocabulary> {
         ["{\"", "\": ", "\", \"", "\"}", "}}", "}}\n", "\n{\"name\": \"", "true", " \"", "é", "東京"]
             .map(String::from)
             .to_vec();
-    for literal in literals(format).iter().filter(|literal| !names.contains(literal) && literal.len() > 2) {
+    // A special token is no part of a text token.
+    let is_plain = |literal: &&String| !names.iter().any(|name| literal.contains(name.as_str()));
+    for literal in literals(format).iter().filter(is_plain).filter(|literal| literal.len() > 2) {
         let middle = (literal.len() / 2..literal.len()).find(|at| literal.is_char_boundary(*at)).unwrap_or(0);
         texts.extend([literal.clone(), literal[..middle].to_owned(), literal[middle..].to_owned()]);
         texts.push(format!("{}\n", &literal[middle..]));
