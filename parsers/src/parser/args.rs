@@ -5,7 +5,7 @@ use toolglot_format::{FinishReason, MalformedReason};
 use super::call::CallArgs;
 use super::escape::{Unescape, escape};
 use super::json::Met;
-use super::{Machine, is_ws};
+use super::{Machine, Mode, is_ws};
 use crate::program::{Found, Program, RegionId, RegionKind, Search, Step};
 
 /// How the arguments of the open call come.
@@ -439,7 +439,7 @@ impl Machine {
             }
             RegionKind::Value { .. } => {
                 self.finish_value(p, id, stopped);
-                true
+                self.mode != Mode::In(id)
             }
             _ => false,
         }

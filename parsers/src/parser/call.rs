@@ -76,6 +76,8 @@ pub(crate) struct CallState {
     /// it is one whole JSON object).
     pub(crate) args: CallArgs,
     pub(crate) key: String,
+    /// Where the key stood, until its value comes.
+    pub(crate) key_span: Option<(u64, u64)>,
     /// What a literal said about the next value: raw or JSON.
     pub(crate) value_raw: Option<bool>,
     /// Junk from before the name was known, not reported yet.
@@ -112,6 +114,7 @@ impl Machine {
             resume,
             args: CallArgs::None,
             key: String::new(),
+            key_span: None,
             value_raw: None,
             junk: Vec::new(),
         });
@@ -164,10 +167,8 @@ impl Machine {
         self.weak.clear();
         let known = self.tools.is_known(name);
         let (index, name, id) = (call.index, name.clone(), call.id.clone());
-        for (from, to) in std::mem::take(&mut call.junk) {
-            let raw = self.raw_of(from, to);
-            self.out.malformed(from, to, MalformedReason::Unexpected, &raw);
-        }
+        let junk = std::mem::take(&mut call.junk);
+        self.report_junk(junk);
         self.out.event(Event::CallStart { index, name, id, known });
         let held = self.out.take_held();
         if !held.is_empty() {
@@ -198,6 +199,7 @@ impl Machine {
     /// Ends the open call, if there is one. `whole`: its frame ended as it should.
     pub(super) fn end_call(&mut self, whole: bool, at: u64) {
         self.end_junk(at);
+        self.lost_key();
         if self.call.as_ref().is_some_and(|call| call.framed || call.started) {
             self.confirm_name();
         }
@@ -238,9 +240,27 @@ impl Machine {
             None => {}
             Some(call) if call.started || call.name.is_some() => self.end_call(true, at),
             Some(_) => {
-                self.call = None;
+                self.end_junk(at);
+                let junk = self.call.take().map(|call| call.junk).unwrap_or_default();
+                self.report_junk(junk);
                 self.out.take_held();
             }
+        }
+    }
+
+    fn report_junk(&mut self, junk: Vec<(u64, u64)>) {
+        for (from, to) in junk {
+            let raw = self.raw_of(from, to);
+            self.out.malformed(from, to, MalformedReason::Unexpected, &raw);
+        }
+    }
+
+    /// A key without a value is reported.
+    fn lost_key(&mut self) {
+        let span = self.call.as_mut().and_then(|call| call.key_span.take());
+        if let Some((from, to)) = span {
+            self.junk_from = Some(from);
+            self.end_junk(to);
         }
     }
 
@@ -384,9 +404,11 @@ impl Machine {
             }
             RegionKind::Id => self.id(word, word_at),
             _ => {
+                self.lost_key();
                 let key = self.decode(word, word_at);
                 if let Some(call) = &mut self.call {
                     call.key = key;
+                    call.key_span = Some((word_at, at));
                     call.value_raw = None;
                 }
             }

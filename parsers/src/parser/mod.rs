@@ -25,12 +25,15 @@ use crate::program::{
 };
 use crate::{Session, SessionOptions};
 use args::ArgsState;
-use call::{CallState, Tools};
-use json::Json;
+use call::CallState;
+pub(crate) use call::Tools;
+pub(crate) use escape::quote;
+pub(crate) use json::{Json, Met};
 use object::ObjectState;
 use out::{Out, Target};
 use python::Python;
 use value::ValueState;
+pub(crate) use value::typed;
 
 /// The engine's [`Session`]: parses one assistant turn.
 #[derive(Debug)]
@@ -340,8 +343,9 @@ impl Machine {
                 }
                 if !matches!(kind, RegionKind::Text(_)) {
                     self.confirm_name();
+                } else {
+                    self.weak.clear();
                 }
-                self.weak.clear();
                 self.enter(p, region);
             }
             None => self.unfit(p, state.unfit, at),

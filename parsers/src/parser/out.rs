@@ -88,6 +88,10 @@ impl Out {
             bytes = &bytes[skip as usize..];
             at += skip;
         }
+        // Framing may stand between: what it cuts is no code point.
+        if self.tail_len > 0 && at != self.tail_at + self.tail_len as u64 {
+            self.settle();
+        }
         if self.tail_len > 0 {
             joined = [&self.tail[..self.tail_len], bytes].concat();
             bytes = &joined;

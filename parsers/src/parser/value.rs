@@ -1,5 +1,6 @@
 //! One parameter's value between markers: raw text or JSON, as the tool's schema says.
 
+use toolglot_format::MalformedReason;
 use toolglot_schema::TypeSet;
 
 use super::call::CallArgs;
@@ -31,6 +32,8 @@ pub(super) struct ValueState {
     how: How,
     lead: usize,
     text: Vec<u8>,
+    /// Where it began.
+    text_at: u64,
     types: TypeSet,
     /// The value was read as JSON once and that failed.
     retried: bool,
@@ -133,6 +136,9 @@ impl Machine {
                     return Some(i);
                 }
             }
+            if self.value.text.is_empty() {
+                self.value.text_at = self.pending_at() + i as u64;
+            }
             self.value.text.push(byte);
             if self.value.how == How::Whole
                 && self.value.text.len() > MAX_SCALAR
@@ -144,7 +150,7 @@ impl Machine {
             if self.value.how == How::Text {
                 let text = std::mem::take(&mut self.value.text);
                 self.open_text();
-                self.raw_text(&text, self.at);
+                self.raw_text(&text, self.value.text_at);
                 let held = std::mem::take(&mut self.pending);
                 let at = self.at;
                 if i + 1 < from {
@@ -187,6 +193,9 @@ impl Machine {
     }
 
     fn in_json_value(&mut self, p: &Program, bytes: &[u8]) -> usize {
+        if self.value.text.is_empty() {
+            self.value.text_at = self.at;
+        }
         let (used, met) = self.json.run(bytes);
         self.value.text.extend_from_slice(&bytes[..used]);
         match met {
@@ -227,6 +236,7 @@ impl Machine {
             _ => 0,
         };
         call.args = CallArgs::Keys(keys + 1);
+        call.key_span = None;
         let key = quote(&call.key);
         let open = if keys == 0 { "{" } else { ", " };
         self.args_text(open);
@@ -253,11 +263,14 @@ impl Machine {
             }
             _ => {
                 let text = std::mem::take(&mut self.value.text);
-                let json = typed(&text, self.value.types, self.value.quoted);
+                let from = self.value.text_at;
+                if std::str::from_utf8(&text).is_err() {
+                    self.out.malformed(from, from + text.len() as u64, MalformedReason::NotUtf8, &text);
+                }
+                let json = typed(&String::from_utf8_lossy(&text), self.value.types, self.value.quoted);
                 if closed || !text.trim_ascii().is_empty() {
                     self.open_value();
-                    let at = self.at;
-                    self.args_bytes(json.as_bytes(), at);
+                    self.args_text(&json);
                 }
             }
         }
@@ -311,9 +324,9 @@ impl Machine {
 }
 
 /// A value's text as JSON.
-fn typed(text: &[u8], types: TypeSet, quoted: bool) -> String {
-    let string = || quote(&String::from_utf8_lossy(text));
-    let Ok(trimmed) = std::str::from_utf8(text.trim_ascii()) else { return string() };
+pub(crate) fn typed(text: &str, types: TypeSet, quoted: bool) -> String {
+    let string = || quote(text);
+    let trimmed = text.trim_ascii();
     if trimmed.is_empty() {
         // An empty value of a type that has no empty text.
         return if types.contains(TypeSet::STRING) || quoted { string() } else { "null".into() };

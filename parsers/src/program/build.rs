@@ -165,7 +165,8 @@ impl Builder<'_> {
     /// first leaves count.
     fn reachable(&self, leaves: &[LeafId]) -> Vec<Candidate> {
         let mut out: Vec<Candidate> = Vec::new();
-        // Leaf, whether the present call has ended, whether inside a later call.
+        let calls: Vec<_> = leaves.iter().map(|&leaf| self.leaves.all[usize::from(leaf)].call).collect();
+        // Leaf, and whether the present call has ended before it.
         let mut queue: Vec<(LeafId, bool)> = Vec::new();
         let mut push = |edge: &Edge, ended: bool, queue: &mut Vec<(LeafId, bool)>| {
             let ends = ended || edge.ends;
@@ -174,7 +175,8 @@ impl Builder<'_> {
             }
             queue.push((edge.to, ends));
             let leaf = &self.leaves.all[usize::from(edge.to)];
-            if !ends || edge.starts || leaf.call.is_none() {
+            let same = !ends && calls.contains(&leaf.call);
+            if same || edge.starts || leaf.call.is_none() {
                 out.push(Candidate { leaf: edge.to, ends, starts: edge.starts, ws: Some(String::new()) });
             }
         };
@@ -245,7 +247,7 @@ impl Builder<'_> {
                 ws: !exact_ws && group.iter().any(|candidate| candidate.ws.is_some()),
                 ends,
                 starts: group.iter().any(|candidate| candidate.starts),
-                weak: !is_distinctive(&text, special),
+                weak: !is_distinctive(&text, special) && !self.leaves.all[usize::from(leaves[0])].closes,
                 raw: match first {
                     LeafKind::TypeLit { raw, .. } => Some(*raw),
                     _ => None,

@@ -1,0 +1,93 @@
+//! The built-in families.
+
+use toolglot_format::FinishReason;
+use toolglot_parsers::{Registry, Session, SessionOptions};
+
+use crate::{parse, plan};
+
+fn session(family: &str) -> Box<dyn Session> {
+    let registry = Registry::builtin().unwrap();
+    registry.get(family).unwrap().session(&plan(), SessionOptions::default()).unwrap()
+}
+
+#[track_caller]
+fn check(family: &str, output: &str, expected: &[&str]) {
+    let got = parse(&|| session(family), "", output, FinishReason::Stop);
+    assert_eq!(got.lines().collect::<Vec<_>>(), expected, "{family}: {output}");
+}
+
+#[test]
+fn hermes() {
+    check("hermes", "Hello", &[r#"text "Hello""#]);
+    check(
+        "hermes",
+        "Sure.\n<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>",
+        &[r#"text "Sure.""#, r#"call get_weather {"city": "Oslo"}"#],
+    );
+    check(
+        "hermes",
+        "<think>\nhm\n</think>\n\n<tool_call>{\"arguments\": {\"a\": 1}, \"name\": \"now\"}</tool_call>\n<tool_call>\n{\"name\": \"now\"}\n</tool_call>",
+        &[r#"think "hm""#, r#"call now {"a": 1}"#, "call now {}"],
+    );
+    check(
+        "hermes",
+        "<think>hm<tool_call>\n{\"name\": \"now\", \"arguments\": \"{\\\"x\\\": \\\"</tool_call>\\\"}\"}\n</tool_call> done",
+        &[r#"think "hm""#, r#"text "done""#, r#"call now {"x": "</tool_call>"}"#],
+    );
+}
+
+#[test]
+fn hermes_malformed() {
+    check(
+        "hermes",
+        "<tool_call>\nnothing here\n</tool_call> ok",
+        &[
+            r#"text "<tool_call>\nnothing here\n</tool_call>ok""#,
+            r#"bad NoName "<tool_call>\nnothing here\n</tool_call>""#,
+        ],
+    );
+}
+
+#[test]
+fn llama3() {
+    check("llama3", "Hello {you}", &[r#"text "Hello {you}""#]);
+    check(
+        "llama3",
+        r#"{"name": "get_weather", "parameters": {"city": "Oslo"}}"#,
+        &[r#"call get_weather {"city": "Oslo"}"#],
+    );
+    check(
+        "llama3",
+        r#"<|python_tag|>{"name": "now", "parameters": {}}; {"name": "now", "parameters": {"a": 1}}"#,
+        &["call now {}", r#"call now {"a": 1}"#],
+    );
+    check("llama3", r#"{"answer": 42}"#, &[r#"text "{\"answer\": 42}""#]);
+}
+
+#[test]
+fn qwen3_coder() {
+    check(
+        "qwen3_coder",
+        "Ok\n<tool_call>\n<function=get_weather>\n<parameter=city>\nOslo\n</parameter>\n<parameter=days>\n3\n</parameter>\n<parameter=detail>\nTrue\n</parameter>\n<parameter=opts>\n{\"a\": \"</parameter>\"}\n</parameter>\n</function>\n</tool_call>",
+        &[
+            r#"text "Ok""#,
+            r#"call get_weather {"city": "Oslo", "days": 3, "detail": true, "opts": {"a": "</parameter>"}}"#,
+        ],
+    );
+    check("qwen3_coder", "<function=now>\n</function>", &["call now {}"]);
+}
+
+#[test]
+fn harmony() {
+    check(
+        "harmony",
+        "<|channel|>analysis<|message|>think<|end|><|start|>assistant<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{\"city\": \"Oslo\"}<|call|>",
+        &[r#"think "think""#, r#"call get_weather {"city": "Oslo"}"#],
+    );
+    check("harmony", "<|channel|>final<|message|>Hi there<|return|>", &[r#"text "Hi there""#]);
+    check(
+        "harmony",
+        "<|channel|>commentary<|message|>pre<|end|><|start|>assistant<|channel|>commentary to=functions.now<|message|>{}",
+        &[r#"text "pre""#, "call now {}"],
+    );
+}

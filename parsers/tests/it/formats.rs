@@ -1,0 +1,158 @@
+//! What each node of a format takes, shown on formats of the tests' own.
+
+use toolglot_format::FinishReason;
+
+use crate::parse;
+use crate::synthetic::{format, session};
+
+#[track_caller]
+fn check(name: &str, output: &str, expected: &[&str]) {
+    let format = format(name);
+    let got = parse(&|| session(&format), "", output, FinishReason::Stop);
+    assert_eq!(got.lines().collect::<Vec<_>>(), expected, "{name}: {output}");
+}
+
+#[track_caller]
+fn check_cut(name: &str, output: &str, expected: &[&str]) {
+    let format = format(name);
+    let got = parse(&|| session(&format), "", output, FinishReason::Cut);
+    assert_eq!(got.lines().collect::<Vec<_>>(), expected, "{name}: {output}");
+}
+
+#[test]
+fn name_id_and_json() {
+    check("named", "[TOOL_CALLS]now{}", &["call now {}"]);
+    check(
+        "named",
+        "Hi[TOOL_CALLS]now[CALL_ID]abc123def[ARGS]{\"a\": \"[TOOL_CALLS]\"}[TOOL_CALLS]other[ARGS]{}",
+        &[r#"text "Hi""#, r##"call now #abc123def {"a": "[TOOL_CALLS]"}"##, "call other {}"],
+    );
+    check("named", "[TOOL_CALLS]now[ARGS]", &["call now {}"]);
+    check(
+        "named",
+        "[TOOL_CALLS]now[ARGS]{\"a\": [1}[TOOL_CALLS]now{}",
+        &["call now {\"a\": [1} …", "call now {}", "bad InvalidArguments \"{\\\"a\\\": [1}\""],
+    );
+}
+
+#[test]
+fn cut_off() {
+    check_cut(
+        "named",
+        "[TOOL_CALLS]now[ARGS]{\"a\": \"b",
+        &["call now {\"a\": \"b …", "bad CutOff \"[TOOL_CALLS]now[ARGS]{\\\"a\\\": \\\"b\""],
+    );
+    check_cut("named", "[TOOL_CALLS]no", &["bad CutOff \"[TOOL_CALLS]no\""]);
+    check_cut("named", "half a [TOOL_CA", &["text \"half a [TOOL_CA\""]);
+    check_cut(
+        "pairs",
+        "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Osl",
+        &[
+            "call get_weather {\"city\": \"Osl …",
+            "bad CutOff \"<tool_call>get_weather\\n<arg_key>city</arg_key>\\n<arg_value>Osl\"",
+        ],
+    );
+}
+
+#[test]
+fn array_of_objects() {
+    check(
+        "array",
+        "[TOOL_CALLS] [{\"name\": \"now\", \"arguments\": {}, \"id\": \"x1\"}, {\"id\": \"y\", \"arguments\": {\"a\": 1}, \"name\": \"b\"}]",
+        &["call now #x1 {}", "call b #y {\"a\": 1}"],
+    );
+    check("array", "plain [x]", &["text \"plain [x]\""]);
+}
+
+#[test]
+fn pythonic() {
+    check(
+        "pythonic",
+        "[get_weather(city='Oslo, \"No\"', days=2, tags=[1, 'a'], opts={'k': None}), now()]",
+        &[
+            r#"call get_weather {"city": "Oslo, \"No\"", "days": 2, "tags": [1, "a"], "opts": {"k": null}}"#,
+            "call now {}",
+        ],
+    );
+    check("pythonic", "[not a call]", &["text \"[not a call]\""]);
+    check("pythonic", "Hello", &["text \"Hello\""]);
+}
+
+#[test]
+fn pairs() {
+    check(
+        "pairs",
+        "Ok\n<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>3</arg_value>\n<arg_key>days</arg_key><arg_value>3</arg_value></tool_call><tool_call>now</tool_call>",
+        &[r#"text "Ok\n""#, r#"call get_weather {"city": "3", "days": 3}"#, "call now {}"],
+    );
+    check(
+        "pairs",
+        "<tool_call>get_weather<arg_key>note</arg_key><arg_value>null</arg_value><arg_key>size</arg_key><arg_value>1e3</arg_value><arg_key>other</arg_key><arg_value>[1]</arg_value><arg_key>more</arg_key><arg_value>no, thanks</arg_value></tool_call>",
+        &[r#"call get_weather {"note": null, "size": 1e3, "other": [1], "more": "no, thanks"}"#],
+    );
+    check(
+        "pairs",
+        "<tool_call>get_weather<arg_key>opts</arg_key><arg_value>{'a': True}</arg_value><arg_key>tags</arg_key><arg_value>[\"</arg_value>\"]</arg_value></tool_call>",
+        &[r#"call get_weather {"opts": {"a": true}, "tags": ["</arg_value>"]}"#],
+    );
+}
+
+#[test]
+fn typed() {
+    check(
+        "typed",
+        "<｜DSML｜calls>\n<｜DSML｜invoke name=\"get_weather\">\n<｜DSML｜parameter name=\"city\" string=\"true\">12</｜DSML｜parameter>\n<｜DSML｜parameter name=\"x\" string=\"false\">12</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜calls>",
+        &[r#"call get_weather {"city": "12", "x": 12}"#],
+    );
+}
+
+#[test]
+fn raw_and_listed_names() {
+    check(
+        "raw",
+        "<|python_tag|>python:print(\"a\")\n<|eom|>done",
+        &[r#"text "done""#, r#"call python {"code": "print(\"a\")\n"}"#],
+    );
+    check("raw", "<|python_tag|>python_x\n{\"a\": 1}", &[r#"call python_x {"a": 1}"#]);
+}
+
+#[test]
+fn bytes_that_are_not_utf8() {
+    let format = format("named");
+    let mut session = session(&format);
+    let pieces: Vec<(&[u8], Option<bool>)> = vec![(b"a\xff\xfeb\xe2\x82", None), (b"\xacc", None)];
+    let events = crate::run(&mut *session, "", &pieces, FinishReason::Stop);
+    assert_eq!(
+        crate::show(events).lines().collect::<Vec<_>>(),
+        ["text \"a\u{fffd}\u{fffd}b€c\"", "bad NotUtf8 \"\u{fffd}\u{fffd}\""]
+    );
+}
+
+#[test]
+fn special_tokens_and_text_of_the_same_spelling() {
+    let format = format("named");
+    let run = |pieces: &[(&[u8], Option<bool>)]| {
+        crate::show(crate::run(&mut *session(&format), "", pieces, FinishReason::Stop))
+    };
+    let plain = run(&[(b"[TOOL_CALLS]now{}", Some(false))]);
+    assert_eq!(plain, "text \"[TOOL_CALLS]now{}\"\n");
+    let token = run(&[(b"[TOOL_CALLS]", Some(true)), (b"now", Some(false)), (b"{}", Some(false))]);
+    assert_eq!(token, "call now {}\n");
+    let stray = run(&[(b"a", Some(false)), (b"<|eot|>", Some(true)), (b"b", Some(false))]);
+    assert_eq!(stray, "text \"ab\"\nbad StrayMarker \"<|eot|>\"\n");
+    // A marker inside an open string ends the arguments when it is a token.
+    let cut = run(&[
+        (b"[TOOL_CALLS]", Some(true)),
+        (b"now{\"a\": \"b", Some(false)),
+        (b"[TOOL_CALLS]", Some(true)),
+        (b"now{}", Some(false)),
+    ]);
+    assert_eq!(cut, "call now {\"a\": \"b …\ncall now {}\nbad InvalidArguments \"{\\\"a\\\": \\\"b\"\n");
+}
+
+#[test]
+fn primed_state() {
+    let format = format("named");
+    let got = parse(&|| session(&format), "[TOOL_CALLS]now[ARGS]{\"a\": ", "1}", FinishReason::Stop);
+    assert_eq!(got, "call now {\"a\": 1}\n");
+}

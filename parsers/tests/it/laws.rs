@@ -1,0 +1,188 @@
+//! Laws 4 and 5 on hostile input: markers, JSON fragments and bytes in any order.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use toolglot_format::{Event, FinishReason, Format};
+use toolglot_parsers::{Program, Registry};
+
+use crate::synthetic;
+use crate::{run, show};
+
+const FRAGMENTS: &[&str] = &[
+    "word",
+    "get_weather",
+    "now",
+    " ",
+    "\n",
+    "\n\n",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    "'",
+    "\\",
+    ":",
+    ",",
+    "\"name\": ",
+    "\"arguments\": ",
+    "\"parameters\": ",
+    "{\"name\": \"now\", \"arguments\": {\"a\": 1}}",
+    "\"now\"",
+    "{\"city\": \"Oslo\"}",
+    "{\"a\": [1, \"x\"]}",
+    "null",
+    "true",
+    "12",
+    "-1.5e3",
+    "é",
+    "😀",
+    "<",
+    "</",
+    "<t",
+    ">",
+    "<think>",
+    "</think>",
+    "(",
+    ")",
+    "=",
+    "city",
+    "\"{\\\"a\\\": 1}\"",
+    "\\u00e9",
+];
+
+struct Target {
+    name: String,
+    format: Format,
+    literals: Vec<String>,
+}
+
+fn targets() -> Vec<Target> {
+    let registry = Registry::builtin().unwrap();
+    let mut out: Vec<Target> = synthetic::all()
+        .into_iter()
+        .map(|(name, _, literals)| Target {
+            name: name.into(),
+            format: synthetic::format(name),
+            literals: literals.iter().map(|&text| text.to_owned()).collect(),
+        })
+        .collect();
+    for family in registry.iter() {
+        let manifest = family.manifest();
+        let literals = manifest.format.framing().into_iter().flat_map(|lit| lit.spellings());
+        out.push(Target {
+            name: manifest.id.clone(),
+            format: manifest.format.clone(),
+            literals: literals.map(str::to_owned).collect(),
+        });
+    }
+    out
+}
+
+/// Fragments of an output: the family's literals and everything else, equally likely.
+fn output(literals: &[String]) -> impl Strategy<Value = Vec<Vec<u8>>> + use<> {
+    let literals: Vec<Vec<u8>> = literals.iter().map(|text| text.clone().into_bytes()).collect();
+    let halves: Vec<Vec<u8>> = literals.iter().map(|text| text[..text.len() / 2 + 1].to_vec()).collect();
+    let fragments: Vec<Vec<u8>> = FRAGMENTS.iter().map(|text| text.as_bytes().to_vec()).collect();
+    let byte = proptest::collection::vec(any::<u8>(), 1..3);
+    let item = prop_oneof![
+        8 => proptest::sample::select(literals),
+        1 => proptest::sample::select(halves),
+        8 => proptest::sample::select(fragments),
+        1 => byte,
+    ];
+    proptest::collection::vec(item, 0..24)
+}
+
+fn cuts(bytes: &[u8], seed: u64) -> Vec<(&[u8], Option<bool>)> {
+    let mut pieces = Vec::new();
+    let (mut rest, mut state) = (bytes, seed | 1);
+    while !rest.is_empty() {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let take = ((state >> 33) as usize % 9 + 1).min(rest.len());
+        let (piece, more) = rest.split_at(take);
+        pieces.push((piece, None));
+        rest = more;
+    }
+    pieces
+}
+
+fn without_ws(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace()).collect()
+}
+
+/// Every letter of the output that is in no event must be framing; words never are.
+fn words_survive(output: &[u8], events: &[Event]) -> Result<(), String> {
+    let mut all = String::new();
+    for event in events {
+        match event {
+            Event::Text { text, .. } => all += text,
+            Event::CallStart { name, id, .. } => {
+                all += name;
+                all += id.as_deref().unwrap_or_default();
+            }
+            Event::CallId { id, .. } => all += id,
+            Event::Arguments { json, .. } => all += json,
+            Event::Malformed { raw, .. } => all += raw,
+            Event::CallEnd { .. } => {}
+        }
+        all.push('\u{1}');
+    }
+    let lossy = String::from_utf8_lossy(output);
+    let count = |text: &str| text.matches("word").count();
+    if count(&all) < count(&lossy) {
+        return Err(format!("{} of {} words are left", count(&all), count(&lossy)));
+    }
+    Ok(())
+}
+
+#[test]
+fn any_cut_gives_the_same_events_and_nothing_is_lost() {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
+    for target in targets() {
+        let program = Arc::new(Program::new(&target.format).unwrap());
+        let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+        let mut runner = proptest::test_runner::TestRunner::new(config);
+        let strategy = (output(&target.literals), any::<u64>(), any::<bool>());
+        let result = runner.run(&strategy, |(fragments, seed, stop)| {
+            let bytes = fragments.concat();
+            let reason = if stop { FinishReason::Stop } else { FinishReason::Cut };
+            let session = || synthetic::open(&program);
+            let whole = run(&mut *session(), "", &[(&bytes, None)], reason);
+            let single: Vec<_> = bytes.chunks(1).map(|byte| (byte, None)).collect();
+            for pieces in [single, cuts(&bytes, seed)] {
+                let cut = run(&mut *session(), "", &pieces, reason);
+                prop_assert_eq!(&cut, &whole, "{}: {:?}", target.name, String::from_utf8_lossy(&bytes));
+            }
+            words_survive(&bytes, &whole).map_err(|why| {
+                TestCaseError::fail(format!(
+                    "{why}: {:?}\n{}",
+                    String::from_utf8_lossy(&bytes),
+                    show(whole.clone())
+                ))
+            })?;
+            Ok(())
+        });
+        if let Err(error) = result {
+            panic!("{}: {error}", target.name);
+        }
+    }
+}
+
+#[test]
+fn text_without_markers_is_content() {
+    for target in targets() {
+        let session = || synthetic::session(&target.format);
+        let text = "Once there was 1 < 2, and (it) was \"good\"; naïve? \\ {x: 1} end.";
+        let events = run(&mut *session(), "", &[(text.as_bytes(), None)], FinishReason::Stop);
+        let got: String = events
+            .iter()
+            .map(|event| match event {
+                Event::Text { text, .. } => text.clone(),
+                other => panic!("{}: {other:?}", target.name),
+            })
+            .collect();
+        assert_eq!(without_ws(&got), without_ws(text), "{}", target.name);
+    }
+}

@@ -1,0 +1,128 @@
+//! Formats that the built-in families do not cover.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use toolglot_format::Format;
+use toolglot_parsers::{Parser, Program, Session, SessionOptions};
+
+use crate::plan;
+
+fn special(text: &str) -> Value {
+    json!({"lit": {"text": text, "special": true}})
+}
+
+fn content() -> Value {
+    json!({"text": {"channel": "content"}})
+}
+
+/// Name, format, and literals worth feeding.
+pub(crate) fn all() -> Vec<(&'static str, Value, &'static [&'static str])> {
+    vec![
+        (
+            "named",
+            json!({"seq": [content(), {"rep": {"of": {"call": {"seq": [
+                special("[TOOL_CALLS]"), {"name": {}},
+                {"opt": {"seq": [special("[CALL_ID]"), {"id": {"pattern": "[a-zA-Z0-9]{9}"}}]}},
+                {"lenient": special("[ARGS]")}, {"args": {"json": {}}},
+            ]}}}}]}),
+            &["[TOOL_CALLS]", "[ARGS]", "[CALL_ID]", "{\"a\": ", "abc123def"],
+        ),
+        (
+            "array",
+            json!({"alt": [
+                {"seq": [content(), special("[TOOL_CALLS]"), {"ws": ""}, {"lit": "["}, {"rep": {"of": {"call":
+                    {"object": {"members": [
+                        {"key": "name", "is": "name"},
+                        {"key": "arguments", "aliases": ["parameters"], "is": "args"},
+                        {"key": "id", "is": {"id": {"pattern": "[a-z]+"}}},
+                    ]}}}, "sep": {"seq": [{"lit": ","}, {"ws": " "}]}, "min": 1}}, {"lit": "]"}]},
+                content(),
+            ]}),
+            &["[TOOL_CALLS]", "[", "]", ", ", "\"id\": \"x\""],
+        ),
+        (
+            "pythonic",
+            json!({"alt": [
+                {"seq": [{"lit": "["}, {"rep": {"of": {"call": {"seq": [
+                    {"name": {}}, {"lit": "("}, {"args": {"pythonic": {}}}, {"lit": ")"},
+                ]}}, "sep": {"seq": [{"lit": ","}, {"ws": " "}]}, "min": 1}}, {"lit": "]"}]},
+                content(),
+            ]}),
+            &["[", "]", "(", ")", "now", "a=", "'x'", "\"y\"", ", ", "None", "[1, {'k': 2}]"],
+        ),
+        (
+            "pairs",
+            json!({"seq": [content(), {"rep": {"of": {"call": {"seq": [
+                {"lit": "<tool_call>"}, {"name": {}}, {"ws": "\n"},
+                {"args": {"tagged": {"param": {"seq": [
+                    {"lit": "<arg_key>"}, {"key": {}}, {"lit": "</arg_key>"}, {"ws": "\n"},
+                    {"lit": "<arg_value>"}, {"value": {}}, {"lit": "</arg_value>"}, {"ws": "\n"},
+                ]}}}},
+                {"lit": "</tool_call>"},
+            ]}}, "sep": {"ws": "\n"}}}]}),
+            &[
+                "<tool_call>",
+                "</tool_call>",
+                "<arg_key>",
+                "</arg_key>",
+                "<arg_value>",
+                "</arg_value>",
+                "city",
+                "days",
+            ],
+        ),
+        (
+            "typed",
+            json!({"seq": [content(), {"opt": {"seq": [
+                special("<｜DSML｜calls>"), {"ws": "\n"},
+                {"rep": {"of": {"call": {"seq": [
+                    {"lit": "<｜DSML｜invoke name=\""}, {"name": {}}, {"lit": "\">"}, {"ws": "\n"},
+                    {"args": {"tagged": {"param": {"seq": [
+                        {"lit": "<｜DSML｜parameter name=\""}, {"key": {}}, {"lit": "\" string=\""},
+                        {"type_lit": {"string": "true", "other": "false"}}, {"lit": "\">"},
+                        {"value": {}}, {"lit": "</｜DSML｜parameter>"}, {"ws": "\n"},
+                    ]}}}},
+                    {"lit": "</｜DSML｜invoke>"}, {"ws": "\n"},
+                ]}}}},
+                special("</｜DSML｜calls>"),
+            ]}}]}),
+            &[
+                "<｜DSML｜calls>",
+                "</｜DSML｜calls>",
+                "<｜DSML｜invoke name=\"",
+                "\">",
+                "</｜DSML｜invoke>",
+                "<｜DSML｜parameter name=\"",
+                "\" string=\"",
+                "true",
+                "false",
+                "</｜DSML｜parameter>",
+            ],
+        ),
+        (
+            "raw",
+            json!({"rep": {"of": {"alt": [
+                {"call": {"seq": [special("<|python_tag|>"), {"name": {"only": ["python", "browser.search"]}},
+                    {"lit": ":"}, {"args": {"raw": {"key": "code"}}}, special("<|eom|>")]}},
+                {"call": {"seq": [special("<|python_tag|>"), {"name": {}}, {"lit": "\n"}, {"args": {"json": {}}},
+                    {"alt": [special("<|eom|>"), {"lenient": {"seq": []}}]}]}},
+                content(),
+            ]}}}),
+            &["<|python_tag|>", "<|eom|>", "python", "browser.search", ":", "\n"],
+        ),
+    ]
+}
+
+pub(crate) fn format(name: &str) -> Format {
+    let (_, format, _) = all().into_iter().find(|(id, _, _)| *id == name).unwrap();
+    serde_json::from_value(format).unwrap()
+}
+
+pub(crate) fn session(format: &Format) -> Box<dyn Session> {
+    open(&Arc::new(Program::new(format).unwrap()))
+}
+
+pub(crate) fn open(program: &Arc<Program>) -> Box<dyn Session> {
+    Box::new(Parser::new(program.clone(), &plan(), SessionOptions::default()))
+}
