@@ -57,6 +57,9 @@ pub struct CaseResult {
     /// The first cut whose events are not those of the whole output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unequal_cut: Option<Cut>,
+    /// Another case of the same output expects otherwise, and that one agrees.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contradicts: Option<String>,
     /// Why the case could not be run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -84,6 +87,7 @@ pub fn run(registry: &Registry, cases: &[Case], only: Option<&str>) -> Report {
         let keeps_stops = stops.contains(&(case.project(), case.family.as_str()));
         report.push(case, run_case(case, family.as_ref(), keeps_stops));
     }
+    report.find_contradictions();
     report
 }
 
@@ -115,6 +119,7 @@ pub fn run_case(case: &Case, family: &dyn Family, keeps_stops: bool) -> CaseResu
         turn: events.into_iter().collect(),
         prompt_tail: tail.to_owned(),
         unequal_cut: unequal,
+        contradicts: None,
         error,
     }
 }
@@ -124,4 +129,70 @@ fn framing(format: &Format) -> Vec<String> {
     let telling = |text: &str| text.len() >= 4 && text.bytes().any(|b| b"<>|[".contains(&b));
     let texts = format.framing().into_iter().map(|lit| lit.text.trim().to_owned());
     texts.filter(|text| telling(text)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_one(case: &str) -> CaseResult {
+        let cases = Case::read(case).unwrap();
+        run(&Registry::builtin().unwrap(), &cases, None).results()[0].clone()
+    }
+
+    #[test]
+    fn compares_calls_as_values_and_text_trimmed() {
+        let result = run_one(
+            r#"{"id": "a", "family": "hermes", "tier": "agreed",
+            "text": "Look.\n<tool_call>{\"name\": \"f\", \"arguments\": {\"b\": 1.0, \"a\": [1]}}</tool_call>",
+            "expected_calls": [{"name": "f", "arguments": {"a": [1], "b": 1}}], "expected_content": "Look. "}"#
+                .replace('\n', " ")
+                .as_str(),
+        );
+        assert_eq!(result.parts.calls, Some(Agreement::Same));
+        assert_eq!(result.parts.content, Some(Agreement::OuterSpace));
+        assert_eq!(result.parts.reasoning, None);
+        assert_eq!(result.agreement, Agreement::OuterSpace);
+    }
+
+    #[test]
+    fn tells_a_policy_from_a_difference() {
+        let case = |content: &str| {
+            format!(
+                r#"{{"id": "a", "family": "hermes", "text": "<tool_call>{{\"name\": \"f\", \"arguments\": {{}}}}</tool_call> Done.", "expected_content": "{content}"}}"#
+            )
+        };
+        assert_eq!(run_one(&case("")).agreement, Agreement::Policy(Policy::DroppedText));
+        assert_eq!(run_one(&case("Gone.")).agreement, Agreement::Differs);
+    }
+
+    #[test]
+    fn infers_how_the_prompt_ended() {
+        let tail = |text: &str, more: &str| {
+            run_one(&format!(r#"{{"id": "a", "family": "qwen3", "text": "{text}"{more}}}"#)).prompt_tail
+        };
+        assert_eq!(tail("Hm.</think>Yes.", ""), "<think>\n");
+        assert_eq!(tail("<think>Hm.</think>Yes.", ""), "");
+        assert_eq!(tail("Hm.", r#", "expected_reasoning": "Hm.""#), "<think>\n");
+        assert_eq!(tail("Hm.", r#", "expected_reasoning": """#), "");
+        assert_eq!(tail("Hm.</think>", r#", "note": {"starts_in_reasoning": false}"#), "");
+    }
+
+    #[test]
+    fn finds_contradictions() {
+        let text = r#""text": "<tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call>""#;
+        let cases = format!(
+            "{{\"id\": \"a\", \"family\": \"hermes\", {text}, \"expected_calls\": []}}\n\
+             {{\"id\": \"b\", \"family\": \"hermes\", {text}, \"expected_calls\": [{{\"name\": \"f\"}}]}}"
+        );
+        let report = run(&Registry::builtin().unwrap(), &Case::read(&cases).unwrap(), None);
+        assert_eq!(report.results()[0].contradicts.as_deref(), Some("b"));
+        assert_eq!(report.results()[1].agreement, Agreement::Same);
+    }
+
+    #[test]
+    fn says_which_line_is_no_case() {
+        let error = Case::read("\n{\"id\": \"a\"}").unwrap_err();
+        assert!(error.to_string().starts_with("line 2: missing field"), "{error}");
+    }
 }

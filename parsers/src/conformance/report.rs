@@ -34,6 +34,9 @@ pub struct Row {
     pub policy: usize,
     /// Those that differ.
     pub differs: usize,
+    /// Those that differ, where another case of the same output expects otherwise and agrees. Counted under
+    /// `differs` too.
+    pub contradicted: usize,
     /// Those whose events depend on the cut. Counted under `differs` too.
     pub unequal_cuts: usize,
 }
@@ -44,6 +47,7 @@ impl Row {
         let calls_agree = !matches!(result.parts.calls, Some(Agreement::Differs));
         self.calls += usize::from(calls_agree && result.error.is_none());
         self.unequal_cuts += usize::from(result.unequal_cut.is_some());
+        self.contradicted += usize::from(result.contradicts.is_some());
         let count = match result.agreement {
             Agreement::Same => &mut self.same,
             Agreement::OuterSpace => &mut self.outer_space,
@@ -67,6 +71,24 @@ impl Report {
 
     pub(super) fn skip(&mut self, family: &str) {
         *self.skipped.entry(family.to_owned()).or_default() += 1;
+    }
+
+    /// Cases that differ and whose output another case reads as we do: no parser can agree with both.
+    pub(super) fn find_contradictions(&mut self) {
+        for at in 0..self.results.len() {
+            if self.results[at].agreement != Agreement::Differs {
+                continue;
+            }
+            let agrees = |other: &usize| {
+                self.results[*other].agreement != Agreement::Differs
+                    && self.results[*other].family == self.results[at].family
+                    && self.results[*other].prompt_tail == self.results[at].prompt_tail
+                    && self.cases[*other].text == self.cases[at].text
+                    && pins_as_much(&self.cases[*other], &self.cases[at])
+            };
+            let other = (0..self.results.len()).find(agrees);
+            self.results[at].contradicts = other.map(|other| self.results[other].id.clone());
+        }
     }
 
     /// Every result, in the order of the cases.
@@ -126,6 +148,13 @@ impl Report {
     }
 }
 
+/// Whether `case` pins each part that `other` pins.
+fn pins_as_much(case: &Case, other: &Case) -> bool {
+    (case.expected_calls.is_some() || other.expected_calls.is_none())
+        && (case.expected_content.is_some() || other.expected_content.is_none())
+        && (case.expected_reasoning.is_some() || other.expected_reasoning.is_none())
+}
+
 /// Sorts behind every id.
 const ALL: &str = "~ all";
 
@@ -138,13 +167,22 @@ impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<14} {:<10} {:>6} {:>8} {:>6} {:>6} {:>7} {:>8} {:>8}",
-            "family", "tier", "cases", "calls", "same", "space", "policy", "differs", "agrees"
+            "{:<14} {:<10} {:>6} {:>8} {:>6} {:>6} {:>7} {:>8} {:>13} {:>8}",
+            "family",
+            "tier",
+            "cases",
+            "calls",
+            "same",
+            "space",
+            "policy",
+            "differs",
+            "contradicted",
+            "agrees"
         )?;
         for row in self.rows() {
             writeln!(
                 f,
-                "{:<14} {:<10} {:>6} {:>7.1}% {:>6} {:>6} {:>7} {:>8} {:>7.1}%",
+                "{:<14} {:<10} {:>6} {:>7.1}% {:>6} {:>6} {:>7} {:>8} {:>13} {:>7.1}%",
                 row.family,
                 row.tier,
                 row.cases,
@@ -153,6 +191,7 @@ impl Display for Report {
                 row.outer_space,
                 row.policy,
                 row.differs,
+                row.contradicted,
                 row.agreement()
             )?;
         }
