@@ -4,13 +4,13 @@
 use std::sync::OnceLock;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Rest, Tuple, Value, ValueKind};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State};
+use minijinja::value::{Kwargs, Rest, Tuple, Value, ValueKind, ValueOrKwargs};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, filters, functions};
 
 use super::error::Raised;
 use super::methods;
 use super::print::{self, Dumps};
-use super::source::{DICT, LIST};
+use super::source::{DICT, KEEP, LIST, TUPLE};
 use super::strftime::Clock;
 use super::values::{self, MutableList, MutableMap};
 
@@ -60,14 +60,52 @@ fn base() -> Environment<'static> {
     env.add_test("callable", |value: &Value| value.kind() == ValueKind::Plain);
 
     env.add_function("raise_exception", raise_exception);
-    env.add_function(LIST, |value: &Value| -> Result<Value, Error> {
-        Ok(Value::from_object(MutableList::new(value.try_iter()?.checked().collect::<Result<_, _>>()?)))
+    env.add_function(LIST, |value: &Value| list_of(value));
+    env.add_function(DICT, |value: &Value| Value::from_object(MutableMap::new(pairs(value).collect())));
+    env.add_function(TUPLE, |state: &State, value: &Value| {
+        values::check_tuple(state, value, 0).map(|()| value.clone())
     });
-    env.add_function(DICT, |value: &Value| -> Result<Value, Error> {
-        let pairs = value.as_object().and_then(|o| o.try_iter_pairs()).into_iter().flatten();
-        Ok(Value::from_object(MutableMap::new(pairs.collect())))
+    env.add_function(KEEP, |state: &State, value: &Value| {
+        values::check_not_namespace(value)?;
+        if value.is_tuple() {
+            values::check_tuple(state, value, 0)?;
+        }
+        Ok(value.clone())
     });
+    env.add_function("dict", |value: Option<Value>, kwargs: Kwargs| -> Result<Value, Error> {
+        let made = functions::dict(value, kwargs)?;
+        Ok(Value::from_object(MutableMap::new(pairs(&made).collect())))
+    });
+    env.add_function("namespace", |defaults: Option<ValueOrKwargs>| -> Result<Value, Error> {
+        let made = functions::namespace(defaults)?;
+        pairs(&made).try_for_each(|(_, value)| values::check_not_namespace(&value))?;
+        Ok(made)
+    });
+    // These nest values, so their results become lists that are walked within the budget.
+    env.add_filter("batch", |state: &State, value: Value, count: usize, fill: Option<Value>| {
+        lists_of_lists(&filters::batch(state, value, count, fill)?)
+    });
+    env.add_filter("slice", |state: &State, value: Value, count: usize, fill: Option<Value>| {
+        lists_of_lists(&filters::slice(state, value, count, fill)?)
+    });
+    // Not Jinja's, and they nest values; `pprint` and `groupby` walk without a budget, and no template needs them.
+    for name in ["zip", "chain", "pprint", "groupby"] {
+        env.remove_filter(name);
+    }
     env
+}
+
+fn pairs(value: &Value) -> impl Iterator<Item = (Value, Value)> {
+    value.as_object().and_then(|o| o.try_iter_pairs()).into_iter().flatten()
+}
+
+fn list_of(value: &Value) -> Result<Value, Error> {
+    Ok(Value::from_object(MutableList::new(value.try_iter()?.checked().collect::<Result<_, _>>()?)))
+}
+
+fn lists_of_lists(value: &Value) -> Result<Value, Error> {
+    let inner = value.try_iter()?.checked().map(|item| list_of(&item?)).collect::<Result<_, _>>()?;
+    Ok(Value::from_object(MutableList::new(inner)))
 }
 
 /// Prints a value of `{{ … }}`. Only tags that [`super::source`] marked for it see auto escaping.
@@ -148,7 +186,13 @@ fn indent(state: &State, value: &Value, args: Rest<Value>, kwargs: Kwargs) -> Re
         None => " ".repeat(4),
         Some(v) => match v.as_str() {
             Some(text) => text.to_owned(),
-            None => " ".repeat(usize::try_from(v.clone())?.min(1024)),
+            None => match usize::try_from(v.clone())? {
+                width @ 0..=1024 => " ".repeat(width),
+                width => {
+                    let detail = format!("indent: a width of {width} is more than 1024");
+                    return Err(Error::new(ErrorKind::InvalidOperation, detail));
+                }
+            },
         },
     };
     let text = print::to_str(state, value)?;
@@ -171,10 +215,7 @@ fn indent(state: &State, value: &Value, args: Rest<Value>, kwargs: Kwargs) -> Re
 fn items(value: &Value) -> Result<Value, Error> {
     match value.kind() {
         ValueKind::Undefined => Ok(Value::from(Vec::<Value>::new())),
-        ValueKind::Map => {
-            let pairs = value.as_object().and_then(|o| o.try_iter_pairs()).into_iter().flatten();
-            Ok(pairs.map(|(key, item)| Value::from(Tuple::from([key, item]))).collect())
-        }
+        ValueKind::Map => Ok(pairs(value).map(|(key, item)| Value::from(Tuple::from([key, item]))).collect()),
         kind => Err(Error::new(ErrorKind::InvalidOperation, format!("items: needs a dict, not a {kind}"))),
     }
 }

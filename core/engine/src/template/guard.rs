@@ -6,7 +6,9 @@
 
 use std::thread;
 
+use super::budget::{self, Exceeded};
 use super::error::{TemplateError, TemplateErrorKind};
+use super::values::MAX_DEPTH;
 
 /// Stack for one level of a nested value, rounded up from what an unoptimised build was seen to use.
 const BYTES_PER_LEVEL: u64 = 1_024;
@@ -29,13 +31,22 @@ pub(super) fn on_own_stack<T: Send>(
         let worker = thread::Builder::new()
             .name("chat-template".to_owned())
             .stack_size(stack)
-            .spawn_scoped(scope, run)
+            .spawn_scoped(scope, || {
+                budget::start(fuel);
+                run()
+            })
             .map_err(|e| limit(format!("no thread with a stack of {stack} bytes could be started ({e})")))?;
-        worker.join().unwrap_or_else(|_| {
-            Err(TemplateError::new(
-                template,
-                TemplateErrorKind::Failed { detail: "the template engine panicked".to_owned() },
-            ))
+        worker.join().unwrap_or_else(|payload| {
+            Err(match payload.downcast_ref::<Exceeded>() {
+                Some(Exceeded::Items) => limit(format!("it walked more than {fuel} items of its values")),
+                Some(Exceeded::Depth) => {
+                    limit(format!("it printed a value nested deeper than {MAX_DEPTH} levels"))
+                }
+                None => TemplateError::new(
+                    template,
+                    TemplateErrorKind::Failed { detail: "the template engine panicked".to_owned() },
+                ),
+            })
         })
     })
 }

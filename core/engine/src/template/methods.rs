@@ -7,6 +7,9 @@ use minijinja::{Error, ErrorKind, State};
 use super::print;
 use super::values::{MutableList, MutableMap, check_storable};
 
+/// Bytes handled for one unit of fuel, as the engine itself charges.
+const BYTES_PER_FUEL: usize = 64;
+
 /// Called by the engine for methods that a value does not have itself.
 pub(super) fn call(state: &mut State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     match value.kind() {
@@ -74,7 +77,7 @@ pub(super) fn strip<'s>(text: &'s str, chars: Option<&str>, left: bool, right: b
 
 fn string(state: &State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     let s = value.as_str().unwrap_or_default();
-    state.consume_fuel((s.len() / 64) as u64)?;
+    state.consume_fuel((s.len() / BYTES_PER_FUEL) as u64)?;
     let none = || Arguments::read(args, &[]).map(drop);
     let all = |test: fn(char) -> bool| !s.is_empty() && s.chars().all(test);
     Ok(match method {
@@ -98,12 +101,13 @@ fn string(state: &State, value: &Value, method: &str, args: &[Value]) -> Result<
         "replace" => {
             let args = Arguments::read(args, &["old", "new", "count"])?;
             let (old, new) = (args.required(0)?, args.required(1)?);
-            match args.integer(2)? {
-                Some(count) if count >= 0 => {
-                    Value::from(s.replacen(old, new, usize::try_from(count).unwrap_or(usize::MAX)))
-                }
-                _ => Value::from(s.replace(old, new)),
-            }
+            let most = match args.integer(2)? {
+                Some(count) if count >= 0 => usize::try_from(count).unwrap_or(usize::MAX),
+                _ => usize::MAX,
+            };
+            let found = s.matches(old).take(most).count();
+            state.consume_fuel((found.saturating_mul(new.len()) / BYTES_PER_FUEL) as u64)?;
+            Value::from(s.replacen(old, new, most))
         }
         "split" | "rsplit" => {
             let args = Arguments::read(args, &["sep", "maxsplit"])?;
@@ -168,12 +172,15 @@ fn string(state: &State, value: &Value, method: &str, args: &[Value]) -> Result<
                 let text = item.as_str().ok_or_else(|| {
                     Error::new(ErrorKind::InvalidOperation, format!("join: item {i} is a {}", item.kind()))
                 })?;
-                state.consume_fuel((text.len() / 64 + 1) as u64)?;
+                state.consume_fuel(((text.len() + s.len()) / BYTES_PER_FUEL + 1) as u64)?;
                 out.push_str(text);
             }
             Value::from(out)
         }
-        "format" => Value::from(format(FormatStyle::StrFormat, s, args)?),
+        "format" => {
+            check_widths(s)?;
+            Value::from(format(FormatStyle::StrFormat, s, args)?)
+        }
         "center" | "ljust" | "rjust" | "zfill" => {
             let args = Arguments::read(args, &["width", "fillchar"])?;
             let width = usize::try_from(args.integer(0)?.unwrap_or(0)).unwrap_or(0);
@@ -191,6 +198,33 @@ fn string(state: &State, value: &Value, method: &str, args: &[Value]) -> Result<
             .map(|()| Value::from(s.chars().any(char::is_uppercase) && !s.chars().any(char::is_lowercase)))?,
         _ => return Err(Error::from(ErrorKind::UnknownMethod)),
     })
+}
+
+/// Fails for `str.format` widths that a prompt cannot mean: five digits or more, or taken from an argument.
+fn check_widths(format: &str) -> Result<(), Error> {
+    let mut depth = 0usize;
+    let mut digits = 0;
+    for c in format.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        digits = if depth > 0 && c.is_ascii_digit() { digits + 1 } else { 0 };
+        if digits > 4 {
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                "format: the width or precision is too large",
+            ));
+        }
+    }
+    if format.replace("{{", "").split('{').skip(1).any(|field| !field.contains('}')) {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "format: a width from an argument is not supported",
+        ));
+    }
+    Ok(())
 }
 
 fn capitalized(s: &str) -> String {

@@ -9,6 +9,7 @@
 //! beyond 1e16 or below 1e-4 in full digits, `|safe` does not make `+` escape HTML, dates are UTC, and `for` over None
 //! loops zero times instead of failing.
 
+mod budget;
 mod environment;
 mod error;
 #[cfg(test)]
@@ -311,7 +312,7 @@ impl ChatTemplate {
         variant: &Variant,
         conversation: &Conversation<'m>,
     ) -> Result<Cow<'m, [Json]>, TemplateError> {
-        if self.options.messages == MessageShape::AsGiven {
+        if self.options.messages == MessageShape::AsGiven || conversation.messages.is_empty() {
             return Ok(Cow::Borrowed(conversation.messages));
         }
         let shape = variant.shape.get_or_init(|| {

@@ -3,9 +3,10 @@
 //! - Line breaks become `\n`, as Jinja does when it reads a source.
 //! - `{% generation %}` blocks become plain blocks that print two marker characters (see [`Prepared::marks`]); the
 //!   whitespace signs of the tags are kept.
-//! - In templates that call `append`, `update` and other changing methods, list and dict literals are wrapped in
-//!   [`LIST`] and [`DICT`], whose results can be changed. Hugging Face's sandbox refuses such calls, and some published
-//!   templates make them.
+//! - List, dict and tuple literals are wrapped in [`LIST`], [`DICT`] and [`TUPLE`]: the results are walked within a
+//!   budget, and lists and dicts can be changed. Hugging Face's sandbox refuses `append` and the like, and some published
+//!   templates call them.
+//! - What is kept in a namespace goes through [`KEEP`], which checks it.
 //! - In Python a string from `|safe` escapes what is added to it with `+`, even without auto escaping: such tags get an
 //!   auto escaping block.
 //!
@@ -15,23 +16,14 @@
 pub(super) const LIST: &str = "__toolglot_list";
 /// Function that makes a changeable dict.
 pub(super) const DICT: &str = "__toolglot_dict";
+/// Function that checks a tuple.
+pub(super) const TUPLE: &str = "__toolglot_tuple";
+/// Function that checks what a namespace is to keep.
+pub(super) const KEEP: &str = "__toolglot_keep";
 /// Variable printed where a generation block begins.
 pub(super) const OPEN: &str = "__toolglot_open";
 /// Variable printed where a generation block ends.
 pub(super) const CLOSE: &str = "__toolglot_close";
-
-const MUTATORS: [&str; 10] = [
-    ".append(",
-    ".extend(",
-    ".insert(",
-    ".pop(",
-    ".remove(",
-    ".update(",
-    ".setdefault(",
-    ".clear(",
-    ".reverse(",
-    ".sort(",
-];
 
 /// A source that the engine can compile.
 pub(super) struct Prepared {
@@ -48,11 +40,6 @@ pub(super) fn prepare(source: &str) -> Prepared {
     } else {
         source.to_owned()
     };
-    let mutable = MUTATORS.iter().any(|m| source.contains(m));
-    let safe = source.contains("|safe") || source.contains("| safe");
-    if !mutable && !safe && !source.contains("generation") {
-        return Prepared { text: source, marks: false };
-    }
     let mut out = String::with_capacity(source.len() + 256);
     let mut marks = false;
     let mut rest = source.as_str();
@@ -81,18 +68,15 @@ pub(super) fn prepare(source: &str) -> Prepared {
                         ));
                         &tag[end..]
                     }
-                    _ if mutable => wrap_literals(&mut out, tag, end),
-                    _ => copy(&mut out, tag, end),
+                    _ => wrap_literals(&mut out, tag, end),
                 }
             }
             Some(b'{') => {
                 let end = tag_end(tag, "}}");
-                if safe && adds_to_safe(&tag[..end]) {
+                if adds_to_safe(&tag[..end]) {
                     escape_added(&mut out, tag, end)
-                } else if mutable {
-                    wrap_literals(&mut out, tag, end)
                 } else {
-                    copy(&mut out, tag, end)
+                    wrap_literals(&mut out, tag, end)
                 }
             }
             _ => copy(&mut out, tag, 1),
@@ -186,65 +170,132 @@ fn raw_end(tag: &str, body: usize) -> usize {
     tag.len()
 }
 
-/// Copies the tag that ends at `end`, with each list and dict literal in it wrapped.
+/// Copies the tag that ends at `end`, with the literals in it wrapped, and what a `set` keeps in a namespace.
 fn wrap_literals<'s>(out: &mut String, tag: &'s str, end: usize) -> &'s str {
-    const WORDS: [&str; 13] =
-        ["in", "if", "else", "elif", "not", "and", "or", "is", "for", "set", "return", "do", "with"];
     let (tag, rest) = tag.split_at(end);
-    let bytes = tag.as_bytes();
-    out.push_str(&tag[..2.min(end)]);
-    let body_end = end.saturating_sub(2).max(2).min(end);
-    // Whether a value stands before the cursor, so that a bracket indexes it; and for each open bracket, whether its
-    // closing one also closes a wrapper.
+    let closed = tag.len() >= 4 && (tag.ends_with("%}") || tag.ends_with("}}"));
+    let (mut from, mut to) = (2.min(end), if closed { end - 2 } else { end });
+    let (left, right) = if closed { signs(tag) } else { ("", "") };
+    from += left.len();
+    to = to.saturating_sub(right.len()).max(from);
+    let body = &tag[from..to];
+    let trimmed = body.trim_start();
+    out.push_str(&tag[..from]);
+    // The names that `for` and `set` bind are no literals.
+    let binder =
+        |word: &str| trimmed.strip_prefix(word).is_some_and(|r| r.starts_with([' ', '\n', '\t', '(']));
+    if tag.starts_with("{%")
+        && binder("set")
+        && let Some(equals) = top_level(body, "=")
+    {
+        let (target, value) = body.split_at(equals + 1);
+        out.push_str(target);
+        if target.contains('.') || top_level(value, ",").is_some() {
+            out.push_str(&format!(" {KEEP}(("));
+            wrap(out, value.trim());
+            out.push_str(")) ");
+        } else {
+            wrap(out, value);
+        }
+    } else if tag.starts_with("{%")
+        && binder("for")
+        && let Some(within) = top_level(body, " in ")
+    {
+        let (target, value) = body.split_at(within + 4);
+        out.push_str(target);
+        wrap(out, value);
+    } else {
+        wrap(out, body);
+    }
+    out.push_str(&tag[to..]);
+    rest
+}
+
+/// Offset of `what` in an expression, outside of brackets and strings.
+fn top_level(text: &str, what: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut depth = 0usize;
+    let mut i = 0;
+    while i < bytes.len() {
+        match bytes[i] {
+            _ if depth == 0 && bytes[i..].starts_with(what.as_bytes()) => return Some(i),
+            quote @ (b'"' | b'\'') => {
+                i = string_end(bytes, i, quote);
+                continue;
+            }
+            b'{' | b'[' | b'(' => depth += 1,
+            b'}' | b']' | b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        i += 1;
+    }
+    None
+}
+
+/// A bracket that is still open in [`wrap`].
+struct Open {
+    /// Where it stands in the output.
+    at: usize,
+    /// The function that its literal is wrapped in; for a parenthesis, only if it turns out to hold a tuple.
+    wrapper: Option<&'static str>,
+    tuple: bool,
+}
+
+/// Copies an expression with its literals wrapped.
+fn wrap(out: &mut String, text: &str) {
+    const WORDS: [&str; 9] = ["in", "if", "else", "elif", "not", "and", "or", "is", "do"];
+    let bytes = text.as_bytes();
+    // Whether a value stands before the cursor, so that a bracket indexes or calls it.
     let mut after_value = false;
-    let mut open = Vec::new();
-    let mut i = 2.min(end);
-    while i < body_end {
+    let mut open: Vec<Open> = Vec::new();
+    let mut i = 0;
+    while i < bytes.len() {
         let start = i;
         match bytes[i] {
             quote @ (b'"' | b'\'') => {
-                i = string_end(bytes, i, quote).min(body_end);
+                i = string_end(bytes, i, quote).min(bytes.len());
                 after_value = true;
             }
             b if b.is_ascii_alphanumeric() || b == b'_' => {
-                while i < body_end && (bytes[i].is_ascii_alphanumeric() || bytes[i] == b'_') {
+                while i < bytes.len() && (bytes[i].is_ascii_alphanumeric() || bytes[i] == b'_') {
                     i += 1;
                 }
-                after_value = !WORDS.contains(&&tag[start..i]);
+                after_value = !WORDS.contains(&&text[start..i]);
             }
-            b @ (b'[' | b'{') => {
+            b @ (b'[' | b'{' | b'(') => {
                 i += 1;
-                if !after_value {
-                    out.push_str(if b == b'[' { LIST } else { DICT });
-                    out.push('(');
-                }
-                open.push(!after_value);
-                after_value = false;
-            }
-            b'(' => {
-                i += 1;
-                open.push(false);
+                let wrapper = match b {
+                    b'[' => LIST,
+                    b'{' => DICT,
+                    _ => TUPLE,
+                };
+                let wrapper = Some(wrapper).filter(|_| !after_value);
+                open.push(Open { at: out.len(), wrapper, tuple: b != b'(' });
                 after_value = false;
             }
             b']' | b'}' | b')' => {
                 i += 1;
                 after_value = true;
-                if open.pop() == Some(true) {
+                if let Some(Open { at, wrapper: Some(wrapper), tuple: true }) = open.pop() {
+                    out.insert_str(at, &format!("{wrapper}("));
                     out.push(bytes[start] as char);
                     out.push(')');
                     continue;
                 }
             }
             b if b.is_ascii_whitespace() => i += 1,
-            _ => {
-                i += tag[i..].chars().next().map_or(1, char::len_utf8);
+            b => {
+                i += text[i..].chars().next().map_or(1, char::len_utf8);
                 after_value = false;
+                if b == b','
+                    && let Some(open) = open.last_mut()
+                {
+                    open.tuple = true;
+                }
             }
         }
-        out.push_str(&tag[start..i]);
+        out.push_str(&text[start..i]);
     }
-    out.push_str(&tag[body_end.max(i.min(end))..]);
-    rest
 }
 
 #[cfg(test)]
@@ -257,7 +308,7 @@ mod tests {
 
     #[test]
     fn plain_sources_are_untouched_but_for_line_breaks() {
-        assert_eq!(text("a\r\n{{ [1]['x'] }}\rb"), "a\n{{ [1]['x'] }}\nb");
+        assert_eq!(text("a\r\n{{ x['x'](1, 2) }}\rb{{"), "a\n{{ x['x'](1, 2) }}\nb{{");
     }
 
     #[test]
@@ -277,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn literals_are_wrapped_only_where_lists_change() {
+    fn literals_are_wrapped() {
         assert_eq!(
             text(
                 "{% set x = [1, [2]] %}{{ x[0] }}{% for a in [] if a['[']() %}{% set _ = x.append({'k': x[1:]}) %}"
@@ -289,5 +340,25 @@ mod tests {
             text("{{ x.pop(0) }} {{ {'a': {}} }}é{{"),
             "{{ x.pop(0) }} {{ __toolglot_dict({'a': __toolglot_dict({})}) }}é{{"
         );
+    }
+
+    #[test]
+    fn tuples_and_what_namespaces_keep_are_wrapped() {
+        assert_eq!(
+            text("{{ (1, 'a)') }}{{ f(1, (2,)) }}{{ (1 + 2) * 3 }}"),
+            "{{ __toolglot_tuple((1, 'a)')) }}{{ f(1, __toolglot_tuple((2,))) }}{{ (1 + 2) * 3 }}"
+        );
+        assert_eq!(text("{%- set ns.a = x == 1 -%}"), "{%- set ns.a = __toolglot_keep((x == 1)) -%}");
+        assert_eq!(text("{% set a = 1, [] %}"), "{% set a = __toolglot_keep((1, __toolglot_list([]))) %}");
+        for kept in [
+            "{% set (a, b) = x %}",
+            "{% for (a, b) in x %}",
+            "{% for a, b in x.items() %}",
+            "{% macro m(a, b) %}",
+            "{% call(a, b) m() %}",
+        ] {
+            assert_eq!(text(kept), kept);
+        }
+        assert_eq!(text("{% for x in (1, 2) %}"), "{% for x in __toolglot_tuple((1, 2)) %}");
     }
 }
