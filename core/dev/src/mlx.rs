@@ -6,7 +6,7 @@
 //! `Cargo.lock` stays as it is. macOS needs none of this.
 //!
 //! Everything lands in `.mlx/` at the root, or in the folder that `TOOLGLOT_MLX_DIR` names, which
-//! several checkouts may share. The library's path is baked into the binaries that use it (no
+//! several checkouts may share; later runs of a checkout stay with that folder. The library's path is baked into the binaries that use it (no
 //! rpath, no `LD_LIBRARY_PATH`), so after moving the folder this must run again.
 
 use std::env;
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let backend = args.backend.name();
     let folder = match env::var_os("TOOLGLOT_MLX_DIR").filter(|dir| !dir.is_empty()) {
         Some(dir) => std::path::absolute(dir)?,
-        None => root.join(".mlx"),
+        None => configured(&root).unwrap_or_else(|| root.join(".mlx")),
     };
     let setup = Setup {
         compat: root.join("core/dev/src/mlx-compat.h"),
@@ -277,6 +277,14 @@ fn write_config(root: &Path, target: &str, out: &Path) -> Result<()> {
         return Ok(());
     }
     fs::write(&path, config).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The folder that an earlier run was told to use: its choice stays until another is made.
+fn configured(root: &Path) -> Option<PathBuf> {
+    let config = fs::read_to_string(root.join(".cargo/mlx-linux.toml")).ok()?;
+    let (_, rest) = config.split_once("OUT_DIR = \"")?;
+    let out = Path::new(rest.split_once('"')?.0);
+    out.join("stamp").exists().then(|| out.parent().map(Path::to_path_buf))?
 }
 
 /// Where cargo unpacked the mlx-sys that Cargo.lock names.

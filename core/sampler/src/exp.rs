@@ -7,11 +7,11 @@
 #[inline]
 #[allow(clippy::excessive_precision)]
 pub(crate) fn exp_neg(x: f32) -> f32 {
-    // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer without a call.
+    // Adding 1.5 * 2^23 rounds to the nearest integer, which then stands in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     let clamped = if x < -87.0 { -87.0 } else { x };
-    let t = clamped * std::f32::consts::LOG2_E;
-    let whole = (t + ROUND) - ROUND;
+    let rounded = clamped * std::f32::consts::LOG2_E + ROUND;
+    let whole = rounded - ROUND;
     // ln 2 in two parts keeps the reduced argument exact.
     let r = (clamped - whole * 0.693_359_375) + whole * 2.121_944_4e-4;
     // Taylor series of e^r for |r| <= 0.35.
@@ -19,7 +19,8 @@ pub(crate) fn exp_neg(x: f32) -> f32 {
         + r * (1.0
             + r * (0.5
                 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0 + r / 5040.0))))));
-    let scale = f32::from_bits((((whole as i32) + 127) as u32) << 23);
+    // 2^whole: the shift leaves of the integer just what an exponent takes.
+    let scale = f32::from_bits(rounded.to_bits().wrapping_add(127) << 23);
     if x < -87.0 { 0.0 } else { p * scale }
 }
 

@@ -14,6 +14,8 @@ use crate::{Backend, Logprobs, Pick, Picked, SampleError};
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
     candidates: Vec<Candidate>,
+    /// Candidates of the bin in which top-p is reached.
+    border: Vec<Candidate>,
     /// Sum of weights per mask word.
     sums: Vec<f64>,
     /// Logits before bias and penalties, where those changed them.
@@ -245,29 +247,18 @@ fn draw(row: &Row<'_>, max: f32, pick: &Pick<'_>, scratch: &mut Scratch) -> u32 
 
     if pick.top_k > 0 && (pick.top_k as usize) < row.logits.len() {
         top_k(row, &weigh, pick.top_k as usize, candidates);
-        let total = candidates.iter().map(|c| f64::from(exp_neg(c.x))).sum();
-        return draw_ranked(candidates, pick, floor, total);
+        let total: f64 = candidates.iter().map(|c| f64::from(exp_neg(c.x))).sum();
+        if pick.top_p < 1.0 {
+            let kept = reaching(candidates, total * f64::from(pick.top_p));
+            candidates.truncate(kept);
+        }
+        candidates.retain(|candidate| candidate.x >= floor);
+        return draw_from(candidates, pick.draw);
     }
     if pick.top_p < 1.0 {
-        let sums = &mut scratch.sums;
-        sums.clear();
-        sums.extend(row.groups().map(|(_, bits, group)| weights(bits, group, &weigh)));
-        let total: f64 = sums.iter().sum();
-        // All ids below (1 - p) / n together weigh less than 1 - p, so none of them is needed to
-        // reach p. The factor keeps rounding on the safe side.
-        let share = (1.0 - f64::from(pick.top_p)) / row.logits.len() as f64;
-        let least = (total * share * 0.99).ln() as f32;
-        let gather_floor = least.max(floor).min(0.0);
-        for (w, bits, group) in row.groups() {
-            for bit in Bits(bits) {
-                let x = weigh.x(group[bit as usize]);
-                if x >= gather_floor {
-                    candidates.push(Candidate { id: w as u32 * 32 + bit, x });
-                }
-            }
-        }
-        candidates.sort_unstable_by(by_rank);
-        return draw_ranked(candidates, pick, floor, total);
+        top_p(row, &weigh, f64::from(pick.top_p), scratch);
+        scratch.candidates.retain(|candidate| candidate.x >= floor);
+        return draw_from(&scratch.candidates, pick.draw);
     }
     weigh.floor = floor;
     draw_unranked(row, &weigh, pick.draw, &mut scratch.sums)
@@ -295,28 +286,68 @@ fn top_k(row: &Row<'_>, weigh: &Weigh, k: usize, out: &mut Vec<Candidate>) {
     out.truncate(k);
 }
 
-/// Top-p and min-p over candidates in order of rank, then the draw. `total` is the weight that
-/// top-p takes its share of.
-fn draw_ranked(candidates: &[Candidate], pick: &Pick<'_>, floor: f32, total: f64) -> u32 {
-    let wanted = if pick.top_p < 1.0 { total * f64::from(pick.top_p) } else { f64::INFINITY };
-    let (mut kept, mut sum) = (0, 0.0);
-    for candidate in candidates {
-        if kept > 0 && (sum >= wanted || candidate.x < floor) {
-            break;
+/// Number of bins that [`top_p`] sorts candidates into.
+const BINS: usize = 256;
+
+/// Collects the smallest set of most likely ids that weighs `share` of all, in no order of rank but
+/// always the same. Linear: only the candidates around the cut are sorted.
+fn top_p(row: &Row<'_>, weigh: &Weigh, share: f64, scratch: &mut Scratch) {
+    let Scratch { candidates, border, sums, .. } = scratch;
+    sums.clear();
+    sums.extend(row.groups().map(|(_, bits, group)| weights(bits, group, weigh)));
+    let total: f64 = sums.iter().sum();
+    // All ids below (1 - p) / n together weigh less than 1 - p, so none of them is needed to reach p.
+    // The factor keeps rounding on the safe side.
+    let least = (total * (1.0 - share) / row.logits.len() as f64 * 0.99).ln().min(0.0) as f32;
+    for (w, bits, group) in row.groups() {
+        for bit in Bits(bits) {
+            let x = weigh.x(group[bit as usize]);
+            if x >= least {
+                candidates.push(Candidate { id: w as u32 * 32 + bit, x });
+            }
         }
+    }
+    let bins_per_unit = BINS as f32 / (-least).max(f32::MIN_POSITIVE);
+    let bin = |candidate: &Candidate| ((-candidate.x * bins_per_unit) as usize).min(BINS - 1);
+    let mut bins = [0.0; BINS];
+    for candidate in candidates.iter() {
+        bins[bin(candidate)] += f64::from(exp_neg(candidate.x));
+    }
+    let (mut cut, mut above) = (0, 0.0);
+    while cut < BINS - 1 && above + bins[cut] < total * share {
+        above += bins[cut];
+        cut += 1;
+    }
+    border.clear();
+    border.extend(candidates.iter().filter(|candidate| bin(candidate) == cut));
+    border.sort_unstable_by(by_rank);
+    let kept = reaching(border, total * share - above);
+    candidates.retain(|candidate| bin(candidate) < cut);
+    candidates.extend(&border[..kept]);
+}
+
+/// How many of the candidates, in order, it takes to weigh `wanted`; at least one, where there is one.
+fn reaching(candidates: &[Candidate], wanted: f64) -> usize {
+    let mut sum = 0.0;
+    let enough = candidates.iter().position(|candidate| {
         sum += f64::from(exp_neg(candidate.x));
-        kept += 1;
-    }
-    let target = pick.draw * sum;
+        sum >= wanted
+    });
+    enough.map_or(candidates.len(), |last| last + 1)
+}
+
+/// The draw among candidates.
+fn draw_from(candidates: &[Candidate], draw: f64) -> u32 {
+    let weight = |candidate: &Candidate| f64::from(exp_neg(candidate.x));
+    let target = draw * candidates.iter().map(weight).sum::<f64>();
     let mut passed = 0.0;
-    for candidate in &candidates[..kept] {
-        passed += f64::from(exp_neg(candidate.x));
-        if passed > target {
-            return candidate.id;
-        }
-    }
-    // Not reached: `target < sum`, and both sums add the same numbers in the same order.
-    candidates[0].id
+    let hit = candidates.iter().find(|candidate| {
+        passed += weight(candidate);
+        passed > target
+    });
+    // One is always hit: `target` is below the sum, and both sums add the same numbers in the same
+    // order. The most likely id is always among the candidates.
+    hit.or(candidates.first()).map_or(0, |candidate| candidate.id)
 }
 
 /// The draw in order of ids: first the group, then the id within it.
