@@ -20,6 +20,9 @@ pub(crate) struct Args {
     /// Where to write
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Rebuild nothing; compare our outputs with mlx-lm's on this checkpoint
+    #[arg(long, conflicts_with = "out")]
+    compare: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -35,9 +38,27 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             required_version()?
         );
     }
+    let script = root.join("core/mlx/tests/fixtures.py");
+    if let Some(checkpoint) = &args.compare {
+        let checkpoint = std::path::absolute(checkpoint)?;
+        let out = root.join(".cache/mlx-reference");
+        step("computing reference outputs", || {
+            run_command(Command::new(&python).arg(&script).arg(&out).arg(&checkpoint))
+        })?;
+        return step("comparing", || {
+            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+            let mut test = Command::new(cargo);
+            test.current_dir(&root)
+                .args(["test", "--quiet", "--package", "toolglot-mlx", "--", "--ignored", "--nocapture"])
+                .arg("a_checkpoint_of_choice")
+                .env("TOOLGLOT_MLX_CHECKPOINT", &checkpoint)
+                .env("TOOLGLOT_MLX_REFERENCE", out.join("reference.json"));
+            run_command(&mut test)
+        });
+    }
     let out = args.out.clone().unwrap_or_else(|| root.join("core/mlx/tests/fixtures"));
     step("building checkpoints and reference outputs", || {
-        run_command(Command::new(&python).arg(root.join("core/mlx/tests/fixtures.py")).arg(&out))
+        run_command(Command::new(&python).arg(&script).arg(&out))
     })?;
     println!("Wrote {}", out.display());
     Ok(())

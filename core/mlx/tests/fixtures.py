@@ -1,6 +1,7 @@
 """Builds the tiny random checkpoints that core/mlx is tested against, with their reference outputs.
 
-Run through `cargo dev mlx-fixtures`. Needs mlx-lm. Every case is a folder in Hugging Face layout plus
+Run through `cargo dev mlx-fixtures`: `fixtures.py OUT`, or `fixtures.py OUT CHECKPOINT` for the
+reference outputs of one checkpoint of any size. Needs mlx-lm. Every case is a folder in Hugging Face layout plus
 `reference.json`: a prompt, full logits at some of its positions (one pass, no cache), the greedy
 continuation (with cache) and the logarithmic probabilities of its last step. Weights are random with
 a fixed seed.
@@ -9,6 +10,7 @@ a fixed seed.
 import json
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import mlx.core as mx
@@ -132,8 +134,27 @@ def reference(folder, prompt):
     )
 
 
+def of_checkpoint(out, folder):
+    """Outputs of a checkpoint that is there already, with its speed."""
+    vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
+    prompt = [int(x) for x in np.random.default_rng(0).integers(0, vocabulary, 60)]
+    out.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    result = reference(folder, prompt)
+    print(f"mlx-lm: {time.perf_counter() - start:.2f} s in all")
+    model, _ = load_model(folder)
+    for _ in range(3):
+        start = time.perf_counter()
+        count = sum(1 for _ in generate_step(mx.array(prompt), model, max_tokens=256))
+        print(f"mlx-lm: {count / (time.perf_counter() - start):.0f} tokens per second, prompt included")
+    (out / "reference.json").write_text(json.dumps(result) + "\n")
+
+
 def main():
     out = Path(sys.argv[1])
+    if len(sys.argv) > 2:
+        of_checkpoint(out, Path(sys.argv[2]))
+        return
     for seed, (name, module, changes, dtype, quantization, shards, length) in enumerate(CASES):
         folder = out / name
         shutil.rmtree(folder, ignore_errors=True)

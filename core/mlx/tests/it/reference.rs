@@ -1,7 +1,9 @@
 //! The same checkpoints, the same numbers as mlx-lm (see `fixtures.py`).
 
+use std::path::{Path, PathBuf};
+
 use serde::Deserialize;
-use toolglot_mlx::{Event, Model, Request, generate};
+use toolglot_mlx::{Architecture, Event, Model, Request, end_ids, generate};
 use toolglot_sampler::{SamplingParams, StopConfig};
 
 use crate::fixture;
@@ -76,37 +78,74 @@ fn greedy(model: &Model, prompt: &[u32], tokens: usize, chunk: usize) -> Vec<u32
 fn logits_and_greedy_tokens_equal_those_of_mlx_lm() {
     for name in CASES {
         let (model, reference) = load(name);
-        let width = model.config().vocab_size;
-        let mut all = Vec::new();
-        model.step_all(&reference.prompt, &mut model.new_cache()).unwrap().read(&mut all).unwrap();
-        let rows = reference.positions.iter().map(|&position| &all[position * width..][..width]);
-        let worst = rows.zip(&reference.logits).map(|(row, expected)| difference(row, expected));
-        let worst = worst.fold(0.0, f32::max);
+        compare(name, &model, &reference, tolerance(name), name.contains("f32"));
+    }
+}
 
-        let tokens = greedy(&model, &reference.prompt, reference.greedy.len(), 2048);
-        let agree = tokens.iter().zip(&reference.greedy).take_while(|(a, b)| a == b).count();
+/// `cargo dev mlx-fixtures --compare FOLDER` runs this on a checkpoint of any size.
+#[test]
+#[ignore = "needs a checkpoint and its reference outputs"]
+fn a_checkpoint_of_choice() {
+    let [folder, file] = ["TOOLGLOT_MLX_CHECKPOINT", "TOOLGLOT_MLX_REFERENCE"].map(|name| {
+        PathBuf::from(std::env::var_os(name).expect("run through cargo dev mlx-fixtures --compare"))
+    });
+    let reference: Reference = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let model = Model::load(&folder).unwrap();
+    compare(&folder.display().to_string(), &model, &reference, 0.2, false);
+}
 
-        let mut cache = model.new_cache();
-        let (last, seen) = reference.greedy.split_last().unwrap();
-        let history = [&reference.prompt[..], seen].concat();
-        let (next, before) = history.split_last().unwrap();
-        model.prefill(before, &mut cache).unwrap();
-        let mut row = Vec::new();
-        model.step(&[*next], &mut cache).unwrap().read(&mut row).unwrap();
-        let end = difference(&log_softmax(&row), &reference.last_logprobs);
+fn compare(name: &str, model: &Model, reference: &Reference, tolerance: f32, f32_logprobs: bool) {
+    let width = model.config().vocab_size;
+    let mut all = Vec::new();
+    model.step_all(&reference.prompt, &mut model.new_cache()).unwrap().read(&mut all).unwrap();
+    let rows = reference.positions.iter().map(|&position| &all[position * width..][..width]);
+    let worst = rows.zip(&reference.logits).map(|(row, expected)| difference(row, expected));
+    let worst = worst.fold(0.0, f32::max);
 
-        println!(
-            "{name}: logits differ by {worst:e}, log-probabilities after {} tokens by {end:e}; greedy {agree}/{}",
-            history.len(),
-            tokens.len()
-        );
-        assert!(worst <= tolerance(name), "{name}: {worst}");
-        // mlx-lm computes these in the element type of the checkpoint, we in f32.
-        assert!(end <= tolerance(name).max(if name.contains("f32") { 1e-4 } else { 0.15 }), "{name}: {end}");
-        if SAME_DEVICE {
-            assert_eq!(tokens, reference.greedy, "{name}");
-        }
-        assert!(tokens.contains(last));
+    let tokens = greedy(model, &reference.prompt, reference.greedy.len(), 2048);
+    let agree = tokens.iter().zip(&reference.greedy).take_while(|(a, b)| a == b).count();
+
+    let (_, seen) = reference.greedy.split_last().unwrap();
+    let history = [&reference.prompt[..], seen].concat();
+    let (next, before) = history.split_last().unwrap();
+    let (mut cache, mut row) = (model.new_cache(), Vec::new());
+    model.prefill(before, &mut cache).unwrap();
+    model.step(&[*next], &mut cache).unwrap().read(&mut row).unwrap();
+    let end = difference(&log_softmax(&row), &reference.last_logprobs);
+
+    println!(
+        "{name}: logits differ by {worst:e}, log-probabilities after {} tokens by {end:e}; greedy {agree}/{}",
+        history.len(),
+        tokens.len()
+    );
+    assert!(worst <= tolerance, "{name}: {worst}");
+    // mlx-lm computes these in the element type of the checkpoint, we in f32.
+    assert!(end <= tolerance.max(if f32_logprobs { 1e-4 } else { 0.15 }), "{name}: {end}");
+    if SAME_DEVICE {
+        assert_eq!(tokens, reference.greedy, "{name}");
+    }
+}
+
+/// The model that this repository brings; it is trained anew now and then, so no outputs are
+/// recorded.
+#[test]
+fn the_bundled_model_runs() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny-qwen3");
+    let model = Model::load(&folder).unwrap();
+    assert_eq!(model.config().architecture, Architecture::Qwen3);
+    let ends = end_ids(&folder).unwrap();
+    assert!(!ends.is_empty() && ends.iter().all(|&id| (id as usize) < model.config().vocab_size));
+
+    let prompt: Vec<u32> = (0..64).map(|at| at * 37 % model.config().vocab_size as u32).collect();
+    let width = model.config().vocab_size;
+    let (mut all, mut row) = (Vec::new(), Vec::new());
+    model.step_all(&prompt, &mut model.new_cache()).unwrap().read(&mut all).unwrap();
+    assert!(all.iter().all(|logit| logit.is_finite()));
+    let mut cache = model.new_cache();
+    for (at, token) in prompt.iter().enumerate() {
+        model.step(&[*token], &mut cache).unwrap().read(&mut row).unwrap();
+        let worst = difference(&row, &all[at * width..][..width]);
+        assert!(worst < 0.2, "position {at}: {worst}");
     }
 }
 
@@ -177,7 +216,7 @@ fn a_trimmed_cache_forgets() {
 /// Guards the fixtures themselves: a setting that no logit depends on would not be tested.
 #[test]
 fn the_settings_of_the_fixtures_matter() {
-    let last = |folder: &std::path::Path| {
+    let last = |folder: &Path| {
         let model = Model::load(folder).unwrap();
         let mut row = Vec::new();
         let tokens: Vec<u32> = (0..100).collect();
