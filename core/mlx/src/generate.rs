@@ -1,11 +1,12 @@
 //! One generation: prefill, then a step per token, with grammar work beside the forward pass.
 //!
-//! The forward pass for the next token starts as soon as a token is known. While the device computes,
-//! the host takes the token into the constraint, checks the stop rules, reports the token and computes
-//! the next mask. Where the mask leaves a single id, that token is forced: it needs no logits, and a
-//! run of forced tokens goes through the model in one pass.
+//! The forward pass for the next token starts as soon as a token is known. Meanwhile another thread takes
+//! the token into the constraint and computes the next mask (see `masks.rs`), and the stop rules and
+//! the listener see the token. Where the mask leaves a single id, that token is forced: it needs no
+//! logits, and a run of forced tokens goes through the model in one pass.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use toolglot_sampler::{
@@ -13,6 +14,7 @@ use toolglot_sampler::{
     TokenConstraint, mask,
 };
 
+use crate::masks::{Answer, Masks, Next};
 use crate::model::Logits;
 use crate::{GenerateError, KvCache, Model};
 
@@ -70,16 +72,18 @@ pub struct Token {
     pub pieces: Pieces,
 }
 
-/// Where the time went. Mask and commit time run beside the forward pass.
+/// Where the time went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timings {
     /// From the start to the first pass that gives logits.
     pub prefill: Duration,
     /// From there to the end.
     pub decode: Duration,
-    /// Computing masks.
+    /// Work of the constraint, on its own thread.
     pub mask: Duration,
-    /// Waiting for logits.
+    /// Waiting for the constraint when the model had nothing else to do: its true cost.
+    pub mask_wait: Duration,
+    /// Waiting for logits once a forward pass was set up. On a CPU, MLX does most of a pass during set-up.
     pub wait: Duration,
     /// Sampling.
     pub sample: Duration,
@@ -141,71 +145,38 @@ pub fn generate(
     stops.max_tokens = stops.max_tokens.into_iter().chain(room).min();
     let vocabulary = request.vocabulary.unwrap_or(usize::MAX).min(model.config().vocab_size);
     let mut run = Run {
+        model,
+        cache: model.new_cache(),
         sampler: Sampler::new(request.sampling, &prompt)?.with_vocabulary(vocabulary),
         stops: StopWatch::new(stops)?,
-        constraint: request.constraint,
         tokens: request.tokens,
         observer: request.observer,
-        mask: vec![0; mask::words(model.config().vocab_size)],
         row: Vec::with_capacity(model.config().vocab_size),
+        jump_forward: request.jump_forward,
         timings: Timings::default(),
         forced: 0,
         passes: 0,
         emit,
     };
-
-    let start = Instant::now();
-    let mut cache = model.new_cache();
-    let mut heard = true;
-    let mut done = 0;
-    for chunk in head.chunks(request.prefill_chunk.max(1)) {
-        model.prefill(chunk, &mut cache)?;
-        done += chunk.len();
-        heard = (run.emit)(Event::Prefill { done, total: prompt.len() });
-        if !heard {
-            break;
-        }
-    }
-    let reason = if heard {
-        let logits = model.step(&[last], &mut cache)?;
-        run.timings.prefill = start.elapsed();
-        run.decode(model, &mut cache, logits, request.jump_forward)?
-    } else {
-        run.timings.prefill = start.elapsed();
-        FinishReason::Cancelled
-    };
-
-    let mut pieces = Pieces::default();
-    let reason = run.stops.finish(reason, &mut pieces);
-    run.timings.decode = start.elapsed() - run.timings.prefill;
-    (run.emit)(Event::Finished(Finish {
-        reason,
-        pieces,
-        prompt_tokens: prompt.len(),
-        generated_tokens: run.stops.tokens(),
-        forced_tokens: run.forced,
-        passes: run.passes,
-        timings: run.timings,
-    }));
-    Ok(())
-}
-
-/// What the mask leaves to choose from.
-enum Choice {
-    /// Exactly this id.
-    Forced(u32),
-    /// More than one id, or none: sampling tells.
-    Open,
+    let words = mask::words(model.config().vocab_size);
+    thread::scope(|scope| {
+        let ends = run.stops.config().eos.clone();
+        let mut masks = request.constraint.map(|constraint| Masks::start(scope, constraint, ends, words));
+        // The first mask is computed beside the prefill.
+        run.ask(&mut masks, None);
+        run.all(head, last, request.prefill_chunk.max(1), masks)
+    })
 }
 
 struct Run<'a> {
+    model: &'a Model,
+    cache: KvCache,
     sampler: Sampler,
     stops: StopWatch,
-    constraint: Option<Box<dyn TokenConstraint>>,
     tokens: Option<Arc<dyn TokenBytes>>,
     observer: Option<Observer>,
-    mask: Vec<u32>,
     row: Vec<f32>,
+    jump_forward: bool,
     timings: Timings,
     forced: usize,
     passes: usize,
@@ -213,78 +184,134 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Prefill, decoding, and the report of the end.
+    fn all(
+        &mut self,
+        head: &[u32],
+        last: u32,
+        chunk: usize,
+        mut masks: Option<Masks>,
+    ) -> Result<(), GenerateError> {
+        let start = Instant::now();
+        let total = head.len() + 1;
+        let mut heard = true;
+        let mut done = 0;
+        for chunk in head.chunks(chunk) {
+            self.model.prefill(chunk, &mut self.cache)?;
+            done += chunk.len();
+            heard = (self.emit)(Event::Prefill { done, total });
+            if !heard {
+                break;
+            }
+        }
+        let reason = if heard {
+            let logits = self.model.step(&[last], &mut self.cache)?;
+            self.timings.prefill = start.elapsed();
+            self.decode(logits, &mut masks)?
+        } else {
+            self.timings.prefill = start.elapsed();
+            FinishReason::Cancelled
+        };
+        let mut pieces = Pieces::default();
+        let reason = self.stops.finish(reason, &mut pieces);
+        self.timings.decode = start.elapsed() - self.timings.prefill;
+        (self.emit)(Event::Finished(Finish {
+            reason,
+            pieces,
+            prompt_tokens: total,
+            generated_tokens: self.stops.tokens(),
+            forced_tokens: self.forced,
+            passes: self.passes,
+            timings: self.timings,
+        }));
+        Ok(())
+    }
+
+    /// Generates until something ends it. `logits` are those that follow the prompt.
     fn decode(
         &mut self,
-        model: &Model,
-        cache: &mut KvCache,
         mut logits: Logits,
-        jump: bool,
+        masks: &mut Option<Masks>,
     ) -> Result<FinishReason, GenerateError> {
-        let mut forced = Vec::new();
+        let mut answer = self.wait(masks, None)?;
         loop {
-            // The device computes `logits` from here to `read`.
-            while let Choice::Forced(id) = self.next_mask()? {
-                self.sampler.push(id);
-                self.forced += 1;
-                let sampled = Sampled { id, logprob: Some(0.0), allowed: 1, forced: true, overruled: None };
-                if let Some(reason) = self.commit(sampled)? {
-                    return Ok(reason);
+            if let Some(now) = &mut answer {
+                let forced = std::mem::take(&mut now.forced);
+                for &id in &forced {
+                    self.sampler.push(id);
+                    self.forced += 1;
+                    let sampled =
+                        Sampled { id, logprob: Some(0.0), allowed: 1, forced: true, overruled: None };
+                    if let Some(reason) = self.commit(sampled)? {
+                        return Ok(reason);
+                    }
                 }
-                forced.push(id);
-                if !jump {
-                    logits = model.step(&forced, cache)?;
-                    self.passes += 1;
-                    forced.clear();
+                if now.next == Next::Nothing {
+                    return Ok(FinishReason::Constraint);
                 }
-            }
-            if !forced.is_empty() {
-                logits = model.step(&forced, cache)?;
-                self.passes += 1;
-                forced.clear();
+                for pass in forced.chunks(if self.jump_forward { forced.len().max(1) } else { 1 }) {
+                    logits = self.step(pass)?;
+                }
+                if now.next == Next::More {
+                    self.ask(masks, None);
+                    answer = self.wait(masks, answer)?;
+                    continue;
+                }
             }
             let wait = Instant::now();
             logits.read(&mut self.row)?;
             self.timings.wait += wait.elapsed();
 
             let sample = Instant::now();
-            let allowed = self.constraint.is_some().then_some(self.mask.as_slice());
-            let rest = self.constraint.as_ref().is_some_and(|constraint| !constraint.penalties_apply());
+            let rest = answer.as_ref().is_some_and(|answer| !answer.penalties_apply);
             self.sampler.set_penalties_rest(rest);
-            let sampled = self.sampler.sample(&mut self.row, allowed)?;
+            let mask = answer.as_ref().map(|answer| answer.mask.as_slice());
+            let sampled = self.sampler.sample(&mut self.row, mask)?;
             self.timings.sample += sample.elapsed();
 
-            if !self.surely_ends(sampled.id) {
-                logits = model.step(&[sampled.id], cache)?;
-                self.passes += 1;
+            let ends = self.surely_ends(sampled.id);
+            if !ends {
+                self.ask(masks, Some(sampled.id));
+                logits = self.step(&[sampled.id])?;
             }
             if let Some(reason) = self.commit(sampled)? {
                 return Ok(reason);
             }
+            answer = self.wait(masks, answer)?;
         }
     }
 
-    /// Computes the mask of the next token. End ids are allowed wherever the output may end.
-    fn next_mask(&mut self) -> Result<Choice, GenerateError> {
-        let Some(constraint) = &mut self.constraint else { return Ok(Choice::Open) };
+    fn step(&mut self, tokens: &[u32]) -> Result<Logits, GenerateError> {
+        self.passes += 1;
+        Ok(self.model.step(tokens, &mut self.cache)?)
+    }
+
+    /// Lets the constraint work on what follows the given token.
+    fn ask(&self, masks: &mut Option<Masks>, accept: Option<u32>) {
+        if let Some(masks) = masks {
+            // Called before the token is counted, and a forced run need not go beyond the limit.
+            let taken = self.stops.tokens() + usize::from(accept.is_some());
+            let room = self.stops.config().max_tokens.map_or(usize::MAX, |max| max.saturating_sub(taken));
+            masks.ask(accept, room.max(1));
+        }
+    }
+
+    /// Waits for the constraint. `None` when there is none.
+    fn wait(
+        &mut self,
+        masks: &mut Option<Masks>,
+        old: Option<Answer>,
+    ) -> Result<Option<Answer>, GenerateError> {
+        let Some(masks) = masks else { return Ok(None) };
         let start = Instant::now();
-        self.mask.fill(0);
-        constraint.mask(&mut self.mask)?;
-        if constraint.is_accepting() {
-            for &id in &self.stops.config().eos {
-                mask::insert(&mut self.mask, id);
-            }
-        }
-        let mut ids = mask::ids(&self.mask);
-        let choice = match (ids.next(), ids.next()) {
-            (Some(id), None) => Choice::Forced(id),
-            _ => Choice::Open,
-        };
-        self.timings.mask += start.elapsed();
-        Ok(choice)
+        let answer = masks.wait(old)?;
+        self.timings.mask_wait += start.elapsed();
+        self.timings.mask += answer.time;
+        Ok(Some(answer))
     }
 
-    /// True when no pass after this token will be needed. (Stop strings and the observer may end it too,
-    /// and then one pass was for nothing.)
+    /// True when no pass after this token will be needed, because the stop rules end there. (Stop strings
+    /// and the observer may end it too, and then one pass was for nothing.)
     fn surely_ends(&self, id: u32) -> bool {
         let config = self.stops.config();
         config.eos.contains(&id)
@@ -292,14 +319,9 @@ impl Run<'_> {
             || config.max_tokens.is_some_and(|max| self.stops.tokens() + 1 >= max)
     }
 
-    /// Takes a token into the constraint and the stop rules, and reports it.
+    /// Counts a token, runs the stop rules and reports it.
     fn commit(&mut self, sampled: Sampled) -> Result<Option<FinishReason>, GenerateError> {
         let id = sampled.id;
-        if let Some(constraint) = &mut self.constraint
-            && !(constraint.is_accepting() && self.stops.config().eos.contains(&id))
-        {
-            constraint.accept(id)?;
-        }
         let mut token = Token { sampled, pieces: Pieces::default() };
         let (bytes, special) = match &self.tokens {
             Some(tokens) => tokens.token_bytes(id).ok_or(GenerateError::UnknownToken(id))?,
@@ -314,7 +336,6 @@ impl Run<'_> {
         if !(self.emit)(Event::Token(token)) {
             reason = reason.or(Some(FinishReason::Cancelled));
         }
-        let complete = self.constraint.as_ref().is_some_and(|constraint| constraint.is_finished());
-        Ok(reason.or(complete.then_some(FinishReason::Constraint)))
+        Ok(reason)
     }
 }

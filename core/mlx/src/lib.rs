@@ -17,6 +17,7 @@ mod end_ids;
 mod error;
 mod generate;
 mod layers;
+mod masks;
 mod model;
 mod runtime;
 mod weights;

@@ -142,6 +142,54 @@ fn a_dead_end_is_a_typed_error_and_the_model_lives_on() {
     assert_eq!((tokens.len(), finish.reason), (3, FinishReason::MaxTokens));
 }
 
+/// Panics when asked for its second mask.
+struct Faulty(bool);
+
+impl TokenConstraint for Faulty {
+    fn mask(&mut self, out: &mut [u32]) -> Result<(), ConstraintError> {
+        assert!(!self.0, "a bug in a constraint");
+        out.fill(!0);
+        Ok(())
+    }
+
+    fn accept(&mut self, _: u32) -> Result<(), ConstraintError> {
+        self.0 = true;
+        Ok(())
+    }
+
+    fn is_accepting(&self) -> bool {
+        false
+    }
+
+    fn is_finished(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_constraint_that_panics_ends_its_generation_only() {
+    let runtime = runtime();
+    let request = Request { constraint: Some(Box::new(Faulty(false))), ..request() };
+    let answer = runtime.generate(request).last().unwrap();
+    assert!(matches!(answer, Err(GenerateError::Constraint(_))), "{answer:?}");
+    assert_eq!(run(&runtime, Request { stops: limit(2), ..self::request() }).0.len(), 2);
+}
+
+#[test]
+fn long_forced_runs_keep_to_the_limit() {
+    let runtime = runtime();
+    let steps: Vec<Vec<u32>> = (0..300).map(|at| vec![at % 131]).collect();
+    let constraint = || Script::boxed(steps.clone());
+    let (tokens, finish) = run(&runtime, Request { constraint: constraint(), ..request() });
+    assert_eq!((tokens.len(), finish.forced_tokens), (300, 300));
+    assert_eq!(finish.reason, FinishReason::Constraint);
+    for most in [1, 64, 65, 150] {
+        let request = Request { constraint: constraint(), stops: limit(most), ..request() };
+        let (tokens, finish) = run(&runtime, request);
+        assert_eq!((tokens.len(), finish.reason), (most, FinishReason::MaxTokens));
+    }
+}
+
 #[test]
 fn the_observer_ends_a_generation_exactly() {
     let runtime = runtime();
