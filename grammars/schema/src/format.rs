@@ -10,8 +10,8 @@ use crate::Pattern;
 
 /// What a format's name means here.
 pub(crate) enum Found {
-    /// A language.
-    Pattern(Pattern),
+    /// A language, and the greatest length of its strings where the expression leaves that open.
+    Pattern(Pattern, Option<u64>),
     /// A format of numbers, or one that every string has.
     Empty,
     /// A hint for people or programs that no language expresses, such as `password`.
@@ -38,6 +38,7 @@ const LABEL: &str = concat!(
     r"[A-Za-z0-9](?:[A-Za-z0-9]?|[A-Za-z0-9-]{1,2}[A-Za-z0-9]",
     r"|[A-Za-z0-9-](?:[A-Za-z0-9][A-Za-z0-9-]|-[A-Za-z0-9])[A-Za-z0-9-]{0,58}[A-Za-z0-9])"
 );
+const PLAIN_LABEL: &str = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
 const ATOM: &str = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
 const UUID: &str = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}";
 const POINTER: &str = r"(?:/(?:[^/~]|~[01])*)*";
@@ -89,10 +90,10 @@ fn uri(other: &str, private: &str, relative: bool) -> String {
     format!("(?:{full}|{part})")
 }
 
-/// RFC 6570.
+/// RFC 6570 with its errata (the apostrophe is a literal).
 fn uri_template() -> String {
     let escape = "%[0-9A-Fa-f]{2}";
-    let literal = format!(r"(?:[!#$&(-;=?-\[\]_a-z~{UCS}{PRIVATE}]|{escape})");
+    let literal = format!(r"(?:[!#$&-;=?-\[\]_a-z~{UCS}{PRIVATE}]|{escape})");
     let var = format!("(?:[A-Za-z0-9_]|{escape})");
     let spec = format!(r"{var}(?:\.?{var})*(?::[1-9]\d{{0,3}}|\*)?");
     format!(r"(?:{literal}|\{{[+#./;?&=,!@|]?{spec}(?:,{spec})*\}})*")
@@ -104,14 +105,18 @@ fn email() -> String {
     format!(r"(?:{ATOM}(?:\.{ATOM})*|{quoted})@{domain}")
 }
 
+/// A name, its expression, and the pattern once it was asked for.
+type Entry = (&'static str, fn() -> String, OnceLock<Option<Pattern>>);
+
 /// The formats, by name, each built once per process.
-static KNOWN: [(&str, fn() -> String, OnceLock<Option<Pattern>>); 17] = [
+static KNOWN: [Entry; 18] = [
     ("date", || DATE.into(), OnceLock::new()),
     ("time", || TIME.into(), OnceLock::new()),
     ("date-time", || format!("{DATE}[Tt]{TIME}"), OnceLock::new()),
     ("duration", || DURATION.into(), OnceLock::new()),
     ("email", email, OnceLock::new()),
     ("hostname", || format!(r"{LABEL}(?:\.{LABEL})*"), OnceLock::new()),
+    ("rfc1123-hostname", || format!(r"{PLAIN_LABEL}(?:\.{PLAIN_LABEL})*"), OnceLock::new()),
     ("ipv4", || IPV4.into(), OnceLock::new()),
     ("ip-address", || IPV4.into(), OnceLock::new()),
     ("ipv6", ipv6, OnceLock::new()),
@@ -125,12 +130,14 @@ static KNOWN: [(&str, fn() -> String, OnceLock<Option<Pattern>>); 17] = [
     ("relative-json-pointer", || format!(r"(?:0|[1-9]\d*)(?:#|{POINTER})"), OnceLock::new()),
 ];
 
-/// Looks a format up.
-pub(crate) fn find(name: &str) -> Found {
+/// Looks a format up. `plain_hosts` asks for host names as drafts before 7 have them: by RFC 1123 alone.
+pub(crate) fn find(name: &str, plain_hosts: bool) -> Found {
+    let name =
+        if plain_hosts && matches!(name, "hostname" | "host-name") { "rfc1123-hostname" } else { name };
     if let Some((name, expression, cell)) = KNOWN.iter().find(|(known, ..)| *known == name) {
         let built = cell.get_or_init(|| Pattern::format(name, &format!("^(?:{})$", expression())).ok());
         return match built {
-            Some(pattern) => Found::Pattern(pattern.clone()),
+            Some(pattern) => Found::Pattern(pattern.clone(), name.ends_with("hostname").then_some(253)),
             None => Found::Refused("its expression could not be built; this is a bug".into()),
         };
     }
@@ -153,7 +160,7 @@ mod tests {
     use super::*;
 
     fn check(name: &str, yes: &[&str], no: &[&str]) {
-        let Found::Pattern(pattern) = find(name) else { panic!("{name} is not built") };
+        let Found::Pattern(pattern, _) = find(name, false) else { panic!("{name} is not built") };
         yes.iter().for_each(|text| assert!(pattern.is_match(text), "{text:?} is a {name}"));
         no.iter().for_each(|text| assert!(!pattern.is_match(text), "{text:?} is not a {name}"));
     }
@@ -161,7 +168,7 @@ mod tests {
     #[test]
     fn every_known_format_builds() {
         for (name, ..) in &KNOWN {
-            assert!(matches!(find(name), Found::Pattern(_)), "{name}");
+            assert!(matches!(find(name, false), Found::Pattern(..)), "{name}");
         }
     }
 

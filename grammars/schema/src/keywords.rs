@@ -4,14 +4,17 @@
 //! The ones that apply other schemas to the same value come last, in the order in which they can help each other:
 //! references and `allOf` narrow the form first, so that `not`, `oneOf` and `if` are computed on a small one.
 
+use std::rc::Rc;
+
 use serde_json::{Map, Value};
 
 use crate::algebra::{normal_array, normal_number, normal_string};
-use crate::build::{Builder, Outcome, Segment};
+use crate::build::{Builder, Fault, Outcome, Segment};
 use crate::form::{
     ANY, ArrayAtom, Constant, Counted, Form, Id, Layer, Member, NEVER, NumberAtom, ObjectAtom, Place,
     StringAtom,
 };
+use crate::pattern::leading_looks;
 use crate::source::Base;
 use crate::{
     Bound, Decimal, Draft, Formats, NoteKind, NumberRules, Pattern, SchemaError, StringRules, format,
@@ -297,7 +300,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn bad(&self, scope: Scope, keyword: &str, why: &str) -> crate::build::Fault {
+    fn bad(&self, scope: Scope, keyword: &str, why: &str) -> Fault {
         self.invalid(scope.place, keyword, why).into()
     }
 
@@ -346,11 +349,11 @@ impl<'a> Builder<'a> {
     fn kinds(&mut self, value: &Value, scope: Scope) -> Outcome<u8> {
         match value {
             Value::String(name) => self.kind(name, scope),
-            Value::Array(names) => names.iter().try_fold(0, |kinds, name| match name {
+            Value::Array(names) if !names.is_empty() => names.iter().try_fold(0, |kinds, name| match name {
                 Value::String(name) => Ok(kinds | self.kind(name, scope)?),
                 _ => Err(self.bad(scope, "type", "must name types")),
             }),
-            _ => Err(self.bad(scope, "type", "must be a type name or a list of them")),
+            _ => Err(self.bad(scope, "type", "must be a type name or a non-empty list of them")),
         }
     }
 
@@ -459,7 +462,7 @@ impl<'a> Builder<'a> {
                 }
                 match step.small_digits() {
                     Some(_) => Ok(step),
-                    None => Err(crate::build::Fault::inexpressible("the number has too many digits")),
+                    None => Err(Fault::inexpressible("the number has too many digits")),
                 }
             })?;
         }
@@ -470,26 +473,38 @@ impl<'a> Builder<'a> {
         let [min, max] = self.counts(scope, [("minLength", k.min_length), ("maxLength", k.max_length)])?;
         let mut rules = StringRules { min_chars: min.unwrap_or(0), max_chars: max, ..StringRules::default() };
         if let Some(value) = k.pattern {
-            let pattern = self.keyword(scope, "pattern", |b| match value {
-                Value::String(source) => b.pattern(source, scope, "pattern"),
-                _ => Err(b.bad(scope, "pattern", "must be a string")),
+            let read = self.keyword(scope, "pattern", |b| {
+                let Value::String(source) = value else {
+                    return Err(b.bad(scope, "pattern", "must be a string"));
+                };
+                let Some(looks) = leading_looks(source) else {
+                    return Ok((vec![b.pattern(source, scope, "pattern")?], Vec::new()));
+                };
+                let mut read = |list: Vec<String>| -> Outcome<Vec<Pattern>> {
+                    list.iter().map(|source| b.pattern(source, scope, "pattern")).collect()
+                };
+                Ok((read(looks.required)?, read(looks.excluded)?))
             })?;
-            rules.patterns.extend(pattern);
+            (rules.patterns, rules.excluded) = read.unwrap_or_default();
         }
         if let Some(Value::String(name)) = k.format
             && self.options.formats == Formats::Enforce
         {
-            let found = self.keyword(scope, "format", |b| match format::find(name) {
-                format::Found::Pattern(pattern) => Ok(Some(pattern)),
-                format::Found::Empty => Ok(None),
-                format::Found::Annotation => {
-                    let text = format!("`{name}` says nothing about the text that a grammar could hold");
-                    b.note(scope.place, "format", NoteKind::Dropped, text);
-                    Ok(None)
-                }
-                format::Found::Refused(why) => Err(b.unsupported(scope.place, "format", why).into()),
-            })?;
-            rules.patterns.extend(found.flatten());
+            let found =
+                self.keyword(scope, "format", |b| match format::find(name, scope.draft < Draft::Draft7) {
+                    format::Found::Pattern(pattern, max) => Ok(Some((pattern, max))),
+                    format::Found::Empty => Ok(None),
+                    format::Found::Annotation => {
+                        let text = format!("`{name}` says nothing about the text that a grammar could hold");
+                        b.note(scope.place, "format", NoteKind::Dropped, text);
+                        Ok(None)
+                    }
+                    format::Found::Refused(why) => Err(b.unsupported(scope.place, "format", why).into()),
+                })?;
+            if let Some((pattern, max)) = found.flatten() {
+                rules.patterns.push(pattern);
+                rules.max_chars = [rules.max_chars, max].into_iter().flatten().min();
+            }
         }
         Ok(normal_string(rules))
     }
@@ -758,7 +773,7 @@ impl<'a> Builder<'a> {
                         let (pointer, reference) = (b.pointer(scope.place), reference.clone());
                         Err(SchemaError::UnresolvedRef { pointer, reference }.into())
                     }
-                    Err(()) => Err(crate::build::Fault::inexpressible(
+                    Err(()) => Err(Fault::inexpressible(
                         "its target depends on which schema refers to this one; use $ref",
                     )),
                 }
@@ -773,12 +788,7 @@ impl<'a> Builder<'a> {
 
     // Schemas that apply to the same value.
 
-    fn branches(
-        &mut self,
-        value: &'a Value,
-        scope: Scope,
-        keyword: &'static str,
-    ) -> Outcome<Vec<std::rc::Rc<Form>>> {
+    fn branches(&mut self, value: &'a Value, scope: Scope, keyword: &'static str) -> Outcome<Vec<Rc<Form>>> {
         let Value::Array(values) = value else {
             return Err(self.bad(scope, keyword, "must be a list of schemas"));
         };
@@ -791,12 +801,7 @@ impl<'a> Builder<'a> {
         Ok(forms)
     }
 
-    fn branch(
-        &mut self,
-        value: &'a Value,
-        scope: Scope,
-        keyword: &'static str,
-    ) -> Outcome<std::rc::Rc<Form>> {
+    fn branch(&mut self, value: &'a Value, scope: Scope, keyword: &'static str) -> Outcome<Rc<Form>> {
         let place = self.below(scope.place, Segment::Key(keyword));
         self.inline(value, scope.base, scope.tracked, place)
     }
@@ -862,7 +867,7 @@ impl<'a> Builder<'a> {
                 let scope = Scope { tracked: false, ..scope };
                 let not = b.branch(value, scope, "not")?;
                 if b.notes[dropped..].iter().any(|note| note.kind == NoteKind::Dropped) {
-                    return Err(crate::build::Fault::inexpressible("a part of it was dropped"));
+                    return Err(Fault::inexpressible("a part of it was dropped"));
                 }
                 *form = b.minus(form, &not)?;
                 Ok(())
@@ -871,7 +876,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn any_of(&mut self, branches: Vec<std::rc::Rc<Form>>, scope: Scope) -> Outcome<Form> {
+    fn any_of(&mut self, branches: Vec<Rc<Form>>, scope: Scope) -> Outcome<Form> {
         let mut out = Form::default();
         if !scope.tracked {
             for branch in branches {
@@ -899,14 +904,14 @@ impl<'a> Builder<'a> {
         Ok(out)
     }
 
-    fn one_of(&mut self, form: &Form, branches: &[std::rc::Rc<Form>], scope: Scope) -> Outcome<Form> {
+    fn one_of(&mut self, form: &Form, branches: &[Rc<Form>], scope: Scope) -> Outcome<Form> {
         let mut out = Form::default();
         for (at, branch) in branches.iter().enumerate() {
             let mut mine = if form.is_any() { (**branch).clone() } else { self.and(form, branch)? };
             for (other_at, other) in branches.iter().enumerate() {
                 if at != other_at && !self.disjoint_by_default(&mine, other)? {
                     mine = self.minus(&mine, other).map_err(|fault| match fault {
-                        crate::build::Fault::Inexpressible(why) => crate::build::Fault::Inexpressible(format!(
+                        Fault::Inexpressible(why) => Fault::Inexpressible(format!(
                             "branches {} and {} may both match a value, and telling them apart is not expressible: {why}",
                             at.min(other_at),
                             at.max(other_at)
@@ -935,7 +940,7 @@ impl<'a> Builder<'a> {
                     let names = self.names(value, scope, keyword)?;
                     let mut atom = ObjectAtom::default();
                     self.require(&mut atom, names)?;
-                    std::rc::Rc::new(Form { objects: vec![atom], ..Form::any() })
+                    Rc::new(Form { objects: vec![atom], ..Form::any() })
                 }
                 value if keyword != "dependentRequired" => {
                     let place = self.below(place, Segment::Key(name));

@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use crate::{Decimal, Pattern};
 
-/// A node of one [`Schema`](crate::Schema). Within that schema equal ids mean equal structure and the reverse.
+/// A node of one [`Schema`](crate::Schema). Nodes of equal structure share their id (but for copies of a recursion
+/// that is written out in several ways).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub(crate) u32);
 
@@ -41,7 +42,7 @@ pub enum Node {
     Array(ArrayRules),
     /// Objects.
     Object(ObjectRules),
-    /// A finite, non-empty set of different scalars (null, booleans, numbers, strings) in the order of the schema.
+    /// A finite, non-empty set of different scalars: booleans, strings, numbers, null, each in the order of the schema.
     /// Constant arrays and objects become [`Node::Array`] and [`Node::Object`] with constant members.
     Enum(Vec<Value>),
     /// The union of at least two nodes, none of them [`Node::AnyOf`], [`Node::Any`] or [`Node::Never`].

@@ -10,7 +10,6 @@ use crate::{Node, NodeId, Note, SchemaError, TypeSet};
 
 /// How to compile.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Options {
     /// Drop what cannot be expressed and list it in [`Schema::notes`], instead of failing. Off by default.
     pub lenient: bool,
@@ -35,7 +34,7 @@ impl Default for Options {
             formats: Formats::Enforce,
             max_nodes: 50_000,
             max_steps: 500_000,
-            max_depth: 200,
+            max_depth: 64,
         }
     }
 }
@@ -126,7 +125,7 @@ impl Schema {
         &self.pointers[id.index()]
     }
 
-    /// What was dropped (lenient mode) or mapped, in document order.
+    /// What was dropped (lenient mode) or mapped, in the order in which it was met.
     pub fn notes(&self) -> &[Note] {
         &self.notes
     }
@@ -155,11 +154,7 @@ impl Schema {
     /// The different schemas that `name` has in the object variants of a node, without [`Node::Never`].
     pub(crate) fn collect_property(&self, id: NodeId, name: &str, found: &mut Vec<NodeId>) {
         match self.node(id) {
-            Node::Any => {
-                if !found.contains(&id) {
-                    found.push(id);
-                }
-            }
+            Node::Any if !found.contains(&id) => found.push(id),
             Node::AnyOf(variants) => {
                 variants.iter().for_each(|variant| self.collect_property(*variant, name, found));
             }

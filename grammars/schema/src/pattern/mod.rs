@@ -99,6 +99,81 @@ impl Pattern {
     }
 }
 
+/// A regular expression with look-aheads at its start, taken apart: all of `required` match and none of `excluded`.
+pub(crate) struct Leading {
+    pub(crate) required: Vec<String>,
+    pub(crate) excluded: Vec<String>,
+}
+
+/// Takes `^(?=A)(?!B)C` apart into `^(?:A)` and `^C`, less `^(?:B)`: at the very start of the string a look-ahead is
+/// just another condition. `None` if the expression does not begin like that; look-aheads elsewhere stay refused.
+pub(crate) fn leading_looks(source: &str) -> Option<Leading> {
+    let mut rest = source.strip_prefix('^')?;
+    let mut out = Leading { required: Vec::new(), excluded: Vec::new() };
+    while rest.starts_with("(?=") || rest.starts_with("(?!") {
+        let end = group_end(rest)?;
+        let inner = format!("^(?:{})", &rest[3..end]);
+        match rest.as_bytes()[2] {
+            b'=' => out.required.push(inner),
+            _ => out.excluded.push(inner),
+        }
+        rest = &rest[end + 1..];
+        if rest.starts_with(['*', '+', '?', '{']) {
+            return None;
+        }
+    }
+    if (out.required.is_empty() && out.excluded.is_empty()) || has_outer_alternative(rest) {
+        return None;
+    }
+    out.required.push(format!("^{rest}"));
+    Some(out)
+}
+
+/// Where the group that opens at offset 0 closes.
+fn group_end(source: &str) -> Option<usize> {
+    let mut depth = 0usize;
+    for (at, c) in outside_classes(source) {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+    None
+}
+
+fn has_outer_alternative(source: &str) -> bool {
+    let mut depth = 0i32;
+    outside_classes(source).any(|(_, c)| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        depth <= 0 && c == '|'
+    })
+}
+
+/// The characters that are neither escaped nor in a character class.
+fn outside_classes(source: &str) -> impl Iterator<Item = (usize, char)> {
+    let (mut escaped, mut in_class) = (false, false);
+    source.char_indices().filter(move |(_, c)| {
+        if escaped {
+            escaped = false;
+            return false;
+        }
+        match c {
+            '\\' => escaped = true,
+            '[' => in_class = true,
+            ']' if in_class => {
+                in_class = false;
+                return false;
+            }
+            _ => {}
+        }
+        !escaped && !in_class
+    })
+}
+
 impl PartialEq for Pattern {
     fn eq(&self, other: &Pattern) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || (self.0.kind == other.0.kind && self.0.source == other.0.source)
