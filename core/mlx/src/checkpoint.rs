@@ -97,6 +97,7 @@ impl Checkpoint {
         file.read_exact(&mut header).map_err(read)?;
         let json = |source| LoadError::Json { path: path.clone(), source };
         let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&header).map_err(json)?;
+        let mut ranges = Vec::with_capacity(header.len());
         for (name, value) in header {
             if name == "__metadata__" {
                 continue;
@@ -112,10 +113,19 @@ impl Checkpoint {
                     "the tensor `{name}` of type {dtype} and shape {shape:?} does not fit bytes {start}..{end}"
                 )));
             }
+            ranges.push((start, end));
             let tensor = Tensor { file: self.files.len(), dtype, shape };
             if self.tensors.insert(name.clone(), tensor).is_some() {
                 return Err(damaged(format!("the tensor `{name}` is in another file too")));
             }
+        }
+        // The format leaves no holes and shares no byte, so that a damaged offset shows.
+        ranges.sort_unstable();
+        let end = ranges.iter().try_fold(0, |at, &(start, end)| (start == at).then_some(end));
+        if end != Some(size - 8 - length) {
+            return Err(damaged(
+                "its tensors do not lie side by side from the first byte to the last".into(),
+            ));
         }
         self.files.push(path);
         Ok(())

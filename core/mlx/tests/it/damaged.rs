@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use toolglot_mlx::{LoadError, Model, ModelError, end_ids};
+use toolglot_sampler::uniform;
 
 use crate::fixture;
 
@@ -192,4 +193,30 @@ fn end_ids_are_the_union_of_what_the_files_name() {
         json!({"eos_token": "<end>", "added_tokens_decoder": {"5": {"content": "<end>"}}}),
     );
     assert_eq!(end_ids(folder.path()).unwrap(), [4, 5, 9]);
+}
+
+#[test]
+fn no_damage_to_a_header_goes_unnoticed_or_panics() {
+    let folder = copy("qwen3-4bit");
+    let path = folder.path().join("model.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let rounds: u64 = std::env::var("TOOLGLOT_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
+    let mut loaded = 0;
+    for round in 0..rounds {
+        let random = |what: u64, below: usize| (uniform(round, what) * below as f64) as usize;
+        let mut broken = bytes.clone();
+        for flip in 0..=random(0, 3) as u64 {
+            // Mostly digits and quotes: what keeps the JSON valid is the harder case.
+            let at = random(10 + flip, header);
+            broken[at] = b"0123456789\",:[]{}\\ F"[random(20 + flip, 20)];
+        }
+        if random(1, 8) == 0 {
+            broken.truncate(random(2, broken.len()));
+        }
+        fs::write(&path, &broken).unwrap();
+        // What still loads has the same tensors in the same places: damage to the metadata, or none.
+        loaded += usize::from(Model::load(folder.path()).is_ok());
+    }
+    assert!(loaded < rounds as usize / 2, "{loaded} of {rounds} loaded");
 }
