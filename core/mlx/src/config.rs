@@ -115,16 +115,12 @@ struct Raw {
     rope_theta: Option<f32>,
     rope_scaling: Option<Rope>,
     rope_parameters: Option<Rope>,
-    #[serde(default)]
-    rope_traditional: bool,
-    #[serde(default)]
-    attention_bias: bool,
-    #[serde(default)]
-    mlp_bias: bool,
+    rope_traditional: Option<bool>,
+    attention_bias: Option<bool>,
+    mlp_bias: Option<bool>,
     tie_word_embeddings: Option<bool>,
     hidden_act: Option<String>,
-    #[serde(default)]
-    use_sliding_window: bool,
+    use_sliding_window: Option<bool>,
     layer_types: Option<Vec<String>>,
     quantization: Option<HashMap<String, Value>>,
     quantization_config: Option<HashMap<String, Value>>,
@@ -196,7 +192,7 @@ impl Reader {
         if let Some(act) = raw.hidden_act.as_deref().filter(|act| *act != "silu") {
             return Err(self.bad("hidden_act", format!("is `{act}`, only `silu` is supported")));
         }
-        if raw.use_sliding_window {
+        if raw.use_sliding_window == Some(true) {
             return Err(self.bad("use_sliding_window", "is true; sliding windows are not supported"));
         }
         let layer_types = raw.layer_types.iter().flatten();
@@ -228,6 +224,7 @@ impl Reader {
         let (rope_theta, rope_scaling) = self.rope(&raw, architecture)?;
         let (quantization, overrides) = self.quantization(&raw)?;
         let context = raw.max_position_embeddings;
+        let attention_bias = raw.attention_bias == Some(true);
         Ok(ModelConfig {
             architecture,
             hidden_size,
@@ -241,10 +238,10 @@ impl Reader {
             rms_norm_eps: self.need("rms_norm_eps", raw.rms_norm_eps)?,
             rope_theta,
             rope_scaling,
-            rope_traditional: raw.rope_traditional,
-            qkv_bias: raw.attention_bias || architecture == Architecture::Qwen2,
-            output_bias: raw.attention_bias && architecture != Architecture::Qwen2,
-            mlp_bias: raw.mlp_bias,
+            rope_traditional: raw.rope_traditional == Some(true),
+            qkv_bias: attention_bias || architecture == Architecture::Qwen2,
+            output_bias: attention_bias && architecture != Architecture::Qwen2,
+            mlp_bias: raw.mlp_bias == Some(true),
             tied: raw.tie_word_embeddings,
             quantization,
             overrides,

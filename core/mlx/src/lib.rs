@@ -9,6 +9,31 @@
 //! may be sampled is decided by a [`toolglot_sampler::TokenConstraint`].
 //!
 //! On Linux, run `cargo dev mlx` once before building this crate.
+//!
+//! ```
+//! use std::path::Path;
+//! use toolglot_mlx::{Event, Request, Runtime};
+//! use toolglot_sampler::{SamplingParams, StopConfig};
+//!
+//! # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/qwen3-4bit");
+//! let runtime = Runtime::load(Path::new(folder))?;
+//! let mut request = Request::new(vec![1, 2, 3]);
+//! request.sampling = SamplingParams { temperature: 0.7, seed: 1, ..SamplingParams::default() };
+//! request.stops = StopConfig { eos: runtime.info().end_ids.clone(), max_tokens: Some(8), ..StopConfig::default() };
+//! let mut tokens = 0;
+//! for event in runtime.generate(request) {
+//!     match event? {
+//!         Event::Prefill { .. } => {}
+//!         Event::Token(token) => {
+//!             assert_eq!(token.sampled.allowed, 131, "no constraint, so the whole vocabulary");
+//!             tokens += 1;
+//!         }
+//!         Event::Finished(finish) => assert_eq!(finish.generated_tokens, tokens),
+//!     }
+//! }
+//! assert!(tokens <= 8);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod cache;
 mod checkpoint;

@@ -4,6 +4,9 @@
 
 use crate::{Penalty, SamplingParams};
 
+/// No row of logits is wider than this, so higher ids have no logit to be penalised.
+const WIDEST: usize = 1 << 24;
+
 /// Occurrences of one id inside the window.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
@@ -84,6 +87,9 @@ impl History {
     fn count(&mut self, at: usize, by: i32) {
         let id = self.tokens[at];
         let slot = id as usize;
+        if slot >= WIDEST {
+            return;
+        }
         if slot >= self.slots.len() {
             self.slots.resize(slot + 1, 0);
         }
@@ -127,6 +133,15 @@ mod tests {
         assert_eq!(listed(&history, &params), [(1, 2.0, 0.0), (2, 2.0, 0.75)]);
         history.rollback(99);
         assert_eq!(listed(&history, &params), [(1, 2.0, 0.0), (2, 2.0, 0.0)], "the prompt stays");
+    }
+
+    #[test]
+    fn absurd_ids_cost_nothing() {
+        let params = SamplingParams { repetition_penalty: 2.0, ..SamplingParams::default() };
+        let mut history = History::new(&[u32::MAX, 3], Some(1));
+        history.push(u32::MAX);
+        history.rollback(1);
+        assert_eq!(listed(&history, &params), [(3, 2.0, 0.0)]);
     }
 
     #[test]

@@ -18,6 +18,29 @@
 //! 8. **draw**: one uniform number that depends on the seed and the step only.
 //!
 //! [`Sampler`] owns one request's settings and history, [`StopWatch`] its stop rules.
+//!
+//! ```
+//! use toolglot_sampler::{FinishReason, Pieces, Sampler, SamplingParams, StopConfig, StopWatch, mask};
+//!
+//! let words = ["yes", "no", "sir", "<end>"];
+//! let mut sampler = Sampler::new(SamplingParams::greedy(), &[])?;
+//! let mut stops = StopWatch::new(StopConfig { eos: vec![3], ..StopConfig::default() })?;
+//! let mut allowed = vec![0; mask::words(words.len())];
+//! let mut text = Pieces::default();
+//! let reason = loop {
+//!     // What a model would say, and what a grammar would allow.
+//!     let mut logits = [1.0, 2.0, 0.5, 0.0];
+//!     allowed[0] = [0b0001, 0b0100, 0b1000][sampler.step() as usize];
+//!     let sampled = sampler.sample(&mut logits, Some(&allowed))?;
+//!     let word = words[sampled.id as usize];
+//!     if let Some(reason) = stops.push(sampled.id, word.as_bytes(), sampled.id == 3, &mut text) {
+//!         break reason;
+//!     }
+//! };
+//! assert_eq!(text.bytes, b"yessir");
+//! assert_eq!(reason, FinishReason::Eos { id: 3 });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod backend;
 mod constraint;

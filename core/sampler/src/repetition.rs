@@ -6,7 +6,7 @@
 /// When to call the output a loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RepetitionDetection {
-    /// Longest pattern looked for, in tokens. At least 1.
+    /// Longest pattern looked for, in tokens. 1 to 1,024.
     pub max_pattern_size: usize,
     /// Shortest pattern looked for, in tokens. At least 1.
     pub min_pattern_size: usize,
@@ -47,7 +47,7 @@ impl RepetitionWatch {
             let same = self.len >= p && self.ring[(self.len - p) % size] == id;
             self.runs[p] = if same { self.runs[p] + 1 } else { 0 };
             // A run of r equal pairs at distance p means that the last r + p tokens have period p.
-            if found.is_none() && self.runs[p] >= p * (self.rule.min_count - 1) {
+            if found.is_none() && self.runs[p] >= p.saturating_mul(self.rule.min_count - 1) {
                 found = Some(Repetition { pattern_size: p, count: self.runs[p] / p + 1 });
             }
         }

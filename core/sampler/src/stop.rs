@@ -58,6 +58,12 @@ pub struct StopConfig {
     pub repetition: Option<RepetitionDetection>,
 }
 
+/// Most bytes of all stop strings together: each costs a kilobyte of automaton.
+const MAX_STOP_BYTES: usize = 4096;
+
+/// Longest pattern that repetition detection may look for, in tokens: each size is looked at per token.
+const MAX_PATTERN: usize = 1024;
+
 /// Stop rules that make no sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StopConfigError {
@@ -66,6 +72,12 @@ pub enum StopConfigError {
     EmptyStopString {
         /// Its index.
         index: usize,
+    },
+    /// More stop strings than the automaton should grow to.
+    #[error("the stop strings have {bytes} bytes in all, the limit is {MAX_STOP_BYTES}")]
+    StopStringsTooLong {
+        /// Their length together.
+        bytes: usize,
     },
     /// A limit of no tokens.
     #[error("max_tokens is 0; ask for at least one token")]
@@ -138,11 +150,17 @@ impl StopWatch {
         if let Some(index) = config.stop_strings.iter().position(Vec::is_empty) {
             return Err(StopConfigError::EmptyStopString { index });
         }
+        let bytes = config.stop_strings.iter().map(Vec::len).sum();
+        if bytes > MAX_STOP_BYTES {
+            return Err(StopConfigError::StopStringsTooLong { bytes });
+        }
         if config.max_tokens == Some(0) {
             return Err(StopConfigError::NoTokens);
         }
         let rule_ok = |r: &RepetitionDetection| {
-            r.min_pattern_size >= 1 && r.min_pattern_size <= r.max_pattern_size && r.min_count >= 2
+            (1..=r.max_pattern_size).contains(&r.min_pattern_size)
+                && r.max_pattern_size <= MAX_PATTERN
+                && r.min_count >= 2
         };
         if let Some(rule) = config.repetition.filter(|rule| !rule_ok(rule)) {
             return Err(StopConfigError::Repetition(rule));

@@ -193,7 +193,14 @@ fn senseless_rules_are_refused() {
         StopWatch::new(StopConfig { repetition: Some(rule), ..StopConfig::default() }).err()
     };
     assert!(repetition(0, 4, 2).is_some() && repetition(5, 4, 2).is_some() && repetition(1, 4, 1).is_some());
+    assert!(repetition(1, usize::MAX, 2).is_some());
+    assert_eq!(repetition(1, 1024, usize::MAX), None);
     assert_eq!(repetition(1, 4, 2), None);
+    let long = "x".repeat(5000);
+    assert_eq!(
+        StopWatch::new(config(&[&long])).err(),
+        Some(StopConfigError::StopStringsTooLong { bytes: 5000 })
+    );
     assert_eq!(StopWatch::new(config(&["a", ""])).err(), Some(StopConfigError::EmptyStopString { index: 1 }));
     let none = StopConfig { max_tokens: Some(0), ..StopConfig::default() };
     assert_eq!(StopWatch::new(none).err(), Some(StopConfigError::NoTokens));
