@@ -5,7 +5,7 @@ use toolglot_format::{FinishReason, MalformedReason};
 use super::call::CallArgs;
 use super::escape::{Unescape, escape};
 use super::json::Met;
-use super::{Machine, Mode, is_ws};
+use super::{Json, Machine, Mode, is_ws};
 use crate::program::{Found, Program, RegionId, RegionKind, Search, Step};
 
 /// How the arguments of the open call come.
@@ -32,7 +32,6 @@ impl Machine {
     /// Arguments as JSON, between markers.
     pub(super) fn in_json(&mut self, p: &Program, id: RegionId, bytes: &[u8]) -> usize {
         let region = &p.regions[usize::from(id)];
-        let scan = region.expected.scan(self.plain);
         if self.pending.is_empty() && self.search.node == 0 {
             if self.args == ArgsState::Start && !is_ws(bytes[0]) && !b"{[\"n".contains(&bytes[0]) {
                 self.begin_args();
@@ -48,81 +47,65 @@ impl Machine {
                 Args::Broken if used > 0 => return used,
                 Args::Broken => {}
             }
-            // Outside strings of a broken value a marker may come at any byte.
-            let used = self.json.broken_run(bytes, &|byte| scan.step(0, byte) != 0);
-            if used > 0 {
-                self.args_bytes(&bytes[..used], self.at);
-                if self.json.done() {
-                    self.end_args(false, self.at + used as u64);
-                    self.go(p, region.done, self.at + used as u64);
-                }
-                return used;
-            }
         }
-        self.maybe_marker(p, id, bytes)
+        self.in_broken(p, id, bytes)
     }
 
-    /// A marker may begin here, inside a broken value.
-    pub(super) fn maybe_marker(&mut self, p: &Program, id: RegionId, bytes: &[u8]) -> usize {
+    /// A value that is no JSON, outside its strings: a marker may come at any byte.
+    pub(super) fn in_broken(&mut self, p: &Program, id: RegionId, bytes: &[u8]) -> usize {
         let region = &p.regions[usize::from(id)];
         let scan = region.expected.scan(self.plain);
-        for (i, &byte) in bytes.iter().enumerate() {
-            let from = self.pending.len();
-            match self.search.run(scan, &[byte], from) {
-                Step::Found(found) => {
-                    let at = self.at + i as u64 - self.pending.len() as u64;
-                    let held = self.pending.clone();
-                    let free = found.start.min(held.len());
-                    self.args_bytes(&held[..free], at);
-                    self.end_args(false, at + free as u64);
-                    let bytes = &bytes[i..];
-                    self.at += i as u64;
-                    let used = self.reach(p, found, found.start, bytes);
-                    self.at -= i as u64;
-                    return i + used;
-                }
-                Step::More(hold) => {
-                    self.pending.push(byte);
-                    if hold > 0 {
-                        let at = self.at + i as u64 + 1 - self.pending.len() as u64;
-                        let free: Vec<u8> = self.pending.drain(..hold).collect();
-                        if let Some(found) = &mut self.search.found {
-                            found.start -= hold;
-                            found.end -= hold;
-                        }
-                        self.args_bytes(&free, at);
-                        let mut ended = None;
-                        for (n, &byte) in free.iter().enumerate() {
-                            if self.json.broken(byte) {
-                                ended = Some(n + 1);
-                                break;
-                            }
-                        }
-                        if ended.is_some() {
-                            // A string began or the value ended: what waits is no marker.
-                            self.search = Search::default();
-                            let held = std::mem::take(&mut self.pending);
-                            let here = self.at + i as u64 + 1 - held.len() as u64;
-                            if self.json.done() {
-                                self.end_args(false, here);
-                                match region.kind {
-                                    RegionKind::Object(_) => self.object_goes_on(),
-                                    _ => self.go(p, region.done, here),
-                                }
-                            }
-                            self.at += i as u64 + 1;
-                            self.replay(p, held);
-                            self.at -= i as u64 + 1;
-                            return i + 1;
-                        }
-                        if self.pending.is_empty() {
-                            return i + 1;
-                        }
-                    }
+        let from = self.pending.len();
+        let mut i = 0;
+        while i < bytes.len() {
+            if self.search.node == 0 && self.search.found.is_none() {
+                let dull = |byte: &u8| scan.step(0, *byte) == 0 && !Json::is_structure(*byte);
+                i += bytes[i..].iter().position(|byte| !dull(byte)).unwrap_or(bytes.len() - i);
+                if i == bytes.len() {
+                    break;
                 }
             }
+            if let Step::Found(found) = self.search.run(scan, &bytes[i..=i], from + i) {
+                self.emit_args(bytes, found.start);
+                self.end_args(false, self.pending_at() + found.start as u64);
+                return self.reach(p, found, found.start, bytes);
+            }
+            let turned = self.json.broken(bytes[i]);
+            i += 1;
+            if turned {
+                // A string began or the value ended, so what waits is no marker.
+                self.emit_args(bytes, from + i);
+                self.pending.clear();
+                self.search = Search::default();
+                if self.json.done() {
+                    let at = self.at + i as u64;
+                    self.end_args(false, at);
+                    match region.kind {
+                        RegionKind::Object(_) => self.object_goes_on(),
+                        _ => self.go(p, region.done, at),
+                    }
+                }
+                return i;
+            }
         }
+        let hold = from + bytes.len() - scan.depth(self.search.node);
+        let hold = self.search.found.map_or(hold, |found| hold.min(found.start));
+        self.emit_args(bytes, hold);
+        self.hold(bytes, hold, hold);
         bytes.len()
+    }
+
+    /// Gives out the first `end` bytes of `pending` and `bytes` together as arguments.
+    fn emit_args(&mut self, bytes: &[u8], end: usize) {
+        let from = self.pending.len();
+        let target = self.args_target();
+        if from > 0 {
+            let at = self.pending_at();
+            self.out.bytes(target, &self.pending[..end.min(from)], at);
+        }
+        if end > from {
+            self.out.bytes(target, &bytes[..end - from], self.at);
+        }
     }
 
     fn begin_args(&mut self) {
@@ -314,20 +297,10 @@ impl Machine {
         }
     }
 
+    #[inline]
     pub(super) fn raw_text(&mut self, bytes: &[u8], at: u64) {
-        let mut rest = bytes;
-        let mut at = at;
-        while !rest.is_empty() {
-            let plain = super::json::plain_run(rest);
-            self.args_bytes(&rest[..plain], at);
-            rest = &rest[plain..];
-            at += plain as u64;
-            if let Some(&byte) = rest.first() {
-                self.args_text(escape(byte));
-                rest = &rest[1..];
-                at += 1;
-            }
-        }
+        let target = self.args_target();
+        self.out.escaped(target, bytes, at);
     }
 
     // ---- Python ----

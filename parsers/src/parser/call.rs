@@ -46,8 +46,12 @@ impl Tools {
 
     fn schema(&self, tool: &str) -> Option<&Schema> {
         let (document, cell) = self.schemas.get(self.index(tool)?)?;
-        let mut options = Options::default();
-        options.lenient = true;
+        #[expect(clippy::field_reassign_with_default, reason = "the struct is non-exhaustive")]
+        let options = {
+            let mut options = Options::default();
+            options.lenient = true;
+            options
+        };
         cell.get_or_init(|| Schema::compile(document, &options).ok()).as_ref()
     }
 

@@ -56,7 +56,7 @@ impl Machine {
         let region = &p.regions[usize::from(id)];
         let RegionKind::Object(members) = &region.kind else { return bytes.len() };
         if !self.pending.is_empty() {
-            return self.maybe_marker(p, id, bytes);
+            return self.in_broken(p, id, bytes);
         }
         let mut i = 0;
         while let Some(&byte) = bytes.get(i) {
@@ -120,20 +120,10 @@ impl Machine {
                         Args::More => {}
                         Args::End => self.object.at = At::After,
                         Args::Broken => {
-                            let scan = region.expected.scan(self.plain);
-                            let used = self.json.broken_run(&bytes[i..], &|byte| scan.step(0, byte) != 0);
-                            self.args_bytes(&bytes[i..i + used], self.at + i as u64);
-                            i += used;
-                            if self.json.done() {
-                                self.end_args(false, self.at + i as u64);
-                                self.object.at = At::After;
-                            } else if used == 0 {
-                                // The byte may begin a marker.
-                                self.at += i as u64;
-                                let more = self.maybe_marker(p, id, &bytes[i..]);
-                                self.at -= i as u64;
-                                return i + more;
-                            }
+                            self.at += i as u64;
+                            let more = self.in_broken(p, id, &bytes[i..]);
+                            self.at -= i as u64;
+                            return i + more;
                         }
                     }
                 }

@@ -2,6 +2,9 @@
 
 use toolglot_format::{Channel, Event, MalformedReason};
 
+use super::escape::escape;
+use super::json::plain_run;
+
 /// Where bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -63,6 +66,40 @@ impl Out {
             return;
         }
         self.decode(target, bytes, at);
+    }
+
+    /// Bytes of the output as the inside of a JSON string.
+    #[inline]
+    pub(crate) fn escaped(&mut self, target: Target, bytes: &[u8], at: u64) {
+        if bytes.is_empty() {
+            return;
+        }
+        if target != self.target {
+            self.turn_to(target);
+        }
+        let clean = self.tail_len == 0 && self.bad.is_none();
+        if let (true, Ok(mut text)) = (clean, std::str::from_utf8(bytes)) {
+            let sink = self.sink();
+            loop {
+                let (plain, rest) = text.split_at(plain_run(text.as_bytes()));
+                sink.push_str(plain);
+                let Some(&byte) = rest.as_bytes().first() else { return };
+                sink.push_str(escape(byte));
+                text = &rest[1..];
+            }
+        }
+        let (mut rest, mut at) = (bytes, at);
+        while !rest.is_empty() {
+            let plain = plain_run(rest);
+            self.bytes(target, &rest[..plain], at);
+            rest = &rest[plain..];
+            at += plain as u64;
+            if let Some(&byte) = rest.first() {
+                self.text(target, escape(byte));
+                rest = &rest[1..];
+                at += 1;
+            }
+        }
     }
 
     /// Text that stands for bytes of the output, such as an escape or a bracket.

@@ -189,7 +189,7 @@ impl Printer<'_> {
             Format::Text(text) => self.text(text, at, out),
             Format::Seq(nodes) => {
                 let strict = nodes.iter().filter(|node| !matches!(node, Format::Lenient(_)));
-                strict.fold(Ok(at), |at, node| self.node(node, at?, call, out))
+                strict.into_iter().try_fold(at, |at, node| self.node(node, at, call, out))
             }
             Format::Alt(nodes) => self.choice(nodes, at, call, out),
             Format::Opt(node) => {

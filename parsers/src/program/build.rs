@@ -168,9 +168,10 @@ impl Builder<'_> {
         let calls: Vec<_> = leaves.iter().map(|&leaf| self.leaves.all[usize::from(leaf)].call).collect();
         // Leaf, and whether the present call has ended before it.
         let mut queue: Vec<(LeafId, bool)> = Vec::new();
+        let mut seen = vec![false; 2 * self.leaves.all.len()];
         let mut push = |edge: &Edge, ended: bool, queue: &mut Vec<(LeafId, bool)>| {
             let ends = ended || edge.ends;
-            if queue.contains(&(edge.to, ends)) {
+            if std::mem::replace(&mut seen[2 * usize::from(edge.to) + usize::from(ends)], true) {
                 return;
             }
             queue.push((edge.to, ends));

@@ -1,5 +1,7 @@
 //! The parser and the printer over the built-in families and over formats of the tests' own.
 
+#![allow(clippy::unwrap_used)]
+
 mod families;
 mod formats;
 mod laws;
