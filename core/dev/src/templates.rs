@@ -8,6 +8,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use serde_json::{Map, Value as Json, json};
@@ -81,8 +82,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let variables = json!({"bos_token": "<|bos|>", "eos_token": "<|eos|>"});
     let python = with_python(args, &sources, &conversations, &variables)?;
+    let start = Instant::now();
     let ours = with_ours(&sources, &conversations, &variables, MessageShape::AsGiven);
+    let time = start.elapsed();
     compare_engines(args, &sources, &python, &ours);
+    println!(
+        "{} renders in {time:.1?} ({:.1?} each, compiling included)",
+        ours.len(),
+        time / ours.len().max(1) as u32
+    );
     compare_templates(args, &root, &sources, &conversations, &variables, &python)
 }
 

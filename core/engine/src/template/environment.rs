@@ -61,20 +61,18 @@ fn base() -> Environment<'static> {
 
     env.add_function("raise_exception", raise_exception);
     env.add_function(LIST, |value: &Value| list_of(value));
-    env.add_function(DICT, |value: &Value| Value::from_object(MutableMap::new(pairs(value).collect())));
-    env.add_function(TUPLE, |state: &State, value: &Value| {
-        values::check_tuple(state, value, 0).map(|()| value.clone())
-    });
-    env.add_function(KEEP, |state: &State, value: &Value| {
+    env.add_function(DICT, |value: &Value| MutableMap::value(pairs(value)));
+    env.add_function(TUPLE, |value: &Value| values::check_tuple(value).map(|()| value.clone()));
+    env.add_function(KEEP, |value: &Value| -> Result<Value, Error> {
         values::check_not_namespace(value)?;
         if value.is_tuple() {
-            values::check_tuple(state, value, 0)?;
+            values::check_tuple(value)?;
         }
         Ok(value.clone())
     });
     env.add_function("dict", |value: Option<Value>, kwargs: Kwargs| -> Result<Value, Error> {
         let made = functions::dict(value, kwargs)?;
-        Ok(Value::from_object(MutableMap::new(pairs(&made).collect())))
+        MutableMap::value(pairs(&made))
     });
     env.add_function("namespace", |defaults: Option<ValueOrKwargs>| -> Result<Value, Error> {
         let made = functions::namespace(defaults)?;
@@ -100,12 +98,12 @@ fn pairs(value: &Value) -> impl Iterator<Item = (Value, Value)> {
 }
 
 fn list_of(value: &Value) -> Result<Value, Error> {
-    Ok(Value::from_object(MutableList::new(value.try_iter()?.checked().collect::<Result<_, _>>()?)))
+    MutableList::value(value.try_iter()?.checked().collect::<Result<_, _>>()?)
 }
 
 fn lists_of_lists(value: &Value) -> Result<Value, Error> {
     let inner = value.try_iter()?.checked().map(|item| list_of(&item?)).collect::<Result<_, _>>()?;
-    Ok(Value::from_object(MutableList::new(inner)))
+    MutableList::value(inner)
 }
 
 /// Prints a value of `{{ … }}`. Only tags that [`super::source`] marked for it see auto escaping.

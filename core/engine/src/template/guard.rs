@@ -1,8 +1,8 @@
 //! Runs a render where a hostile template cannot exhaust the caller's stack.
 //!
-//! A template can nest values as deep as its fuel allows, and dropping or comparing such a value recurses once per
-//! level. Fuel therefore bounds the depth, and the render gets a stack that holds that depth. Stack memory is only
-//! reserved: the system commits what is used.
+//! Printing, comparing and dropping a value recurses once per level. The levels are bounded (see [`super::values`]), as
+//! are those of calls and of syntax, so a stack of fixed size holds them, whatever stack the caller has. Only what is used
+//! of it costs memory.
 
 use std::thread;
 
@@ -10,35 +10,28 @@ use super::budget::{self, Exceeded};
 use super::error::{TemplateError, TemplateErrorKind};
 use super::values::MAX_DEPTH;
 
-/// Stack for one level of a nested value, rounded up from what an unoptimised build was seen to use.
-const BYTES_PER_LEVEL: u64 = 1_024;
-/// Least fuel that one more level of nesting costs.
-const FUEL_PER_LEVEL: u64 = 3;
-/// What the engine's own recursion (macros, parser) needs.
-const BASE_STACK: u64 = 8 << 20;
+/// Several times what the deepest render was seen to use in an unoptimised build.
+const STACK: usize = 64 << 20;
 
-/// Calls `run` on a thread whose stack fits `fuel`.
+/// Calls `run` on a thread of its own, with a budget of `items` for walking values.
 pub(super) fn on_own_stack<T: Send>(
     template: &str,
-    fuel: u64,
+    items: u64,
     run: impl FnOnce() -> Result<T, TemplateError> + Send,
 ) -> Result<T, TemplateError> {
     let limit = |detail: String| TemplateError::new(template, TemplateErrorKind::Limit { detail });
-    let stack = BASE_STACK.saturating_add(fuel / FUEL_PER_LEVEL * BYTES_PER_LEVEL);
-    let stack =
-        usize::try_from(stack).map_err(|_| limit("its fuel needs more stack than there is".to_owned()))?;
     thread::scope(|scope| {
         let worker = thread::Builder::new()
             .name("chat-template".to_owned())
-            .stack_size(stack)
+            .stack_size(STACK)
             .spawn_scoped(scope, || {
-                budget::start(fuel);
+                budget::start(items);
                 run()
             })
-            .map_err(|e| limit(format!("no thread with a stack of {stack} bytes could be started ({e})")))?;
+            .map_err(|e| limit(format!("no thread with a stack of {STACK} bytes could be started ({e})")))?;
         worker.join().unwrap_or_else(|payload| {
             Err(match payload.downcast_ref::<Exceeded>() {
-                Some(Exceeded::Items) => limit(format!("it walked more than {fuel} items of its values")),
+                Some(Exceeded::Items) => limit(format!("it walked more than {items} items of its values")),
                 Some(Exceeded::Depth) => {
                     limit(format!("it printed a value nested deeper than {MAX_DEPTH} levels"))
                 }

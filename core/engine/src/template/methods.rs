@@ -376,7 +376,7 @@ fn dict(state: &State, value: &Value, method: &str, args: &[Value]) -> Result<Va
         "items" => {
             none().map(|()| pairs().map(|(key, item)| Value::from(Tuple::from([key, item]))).collect())?
         }
-        "copy" => none().map(|()| Value::from_object(MutableMap::new(pairs().collect())))?,
+        "copy" => none().and_then(|()| MutableMap::value(pairs()))?,
         "update" => {
             let map = changeable()?;
             let (given, kwargs): (Option<Value>, Kwargs) = from_args(args)?;
@@ -451,7 +451,7 @@ fn list(state: &State, value: &Value, method: &str, args: &[Value]) -> Result<Va
             let text = print::to_str(state, &what)?;
             return Err(Error::new(ErrorKind::InvalidOperation, format!("index: {text} is not in the list")));
         }
-        "copy" => Value::from_object(MutableList::new(items()?.collect::<Result<_, _>>()?)),
+        "copy" => MutableList::value(items()?.collect::<Result<_, _>>()?)?,
         "append" => {
             let list = changeable()?;
             let item = one()?;

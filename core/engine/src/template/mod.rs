@@ -5,9 +5,9 @@
 //! `lstrip_blocks`, loop controls, `{% generation %}`, `tojson` as `json.dumps`, Python's printing of values. Templates
 //! are untrusted: work, nesting, source and output are limited.
 //!
-//! It does not tokenize, know families, or parse model output. What still differs from Python: `~` and `+` write floats
-//! beyond 1e16 or below 1e-4 in full digits, `|safe` does not make `+` escape HTML, dates are UTC, and `for` over None
-//! loops zero times instead of failing.
+//! It does not tokenize, know families, or parse model output. What still differs from Python: `~` writes floats beyond
+//! 1e16 or below 1e-4 in full digits, dates are UTC, `for` over None loops zero times instead of failing, lists and dicts
+//! that the template made can be changed, namespaces cannot nest, and `groupby` and `pprint` are missing.
 
 mod budget;
 mod environment;

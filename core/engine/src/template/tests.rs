@@ -108,15 +108,32 @@ fn values_that_print_far_longer_than_they_are_stop_early() {
 
 #[test]
 fn deep_values_and_deep_calls_do_not_exhaust_the_stack() {
-    let deep = "{% set ns = namespace(x=[], y=[]) %}{% for i in range(15000) %}{% set ns.x = [ns.x] %}\
-                {% set ns.y = [ns.y] %}{% endfor %}";
-    for tail in ["{{ ns.x }}", "{{ ns.x | tojson }}", "{{ ns.x | string }}"] {
-        assert!(matches!(stops(&format!("{deep}{tail}")), TemplateErrorKind::Failed { .. }), "{tail}");
+    let deep = |nest: &str, levels: usize, tail: &str| {
+        let source = format!(
+            "{{% set ns = namespace(x=1, y=1) %}}{{% for i in range({levels}) %}}{{% set ns.x = {nest} %}}\
+             {{% set ns.y = {} %}}{{% endfor %}}{tail}",
+            nest.replace("ns.x", "ns.y")
+        );
+        render(&source, &[])
+    };
+    let nests = [
+        "[ns.x]",
+        "{'a': ns.x}",
+        "dict(a=ns.x)",
+        "[(((ns.x, 1), 1), 1)]",
+        "[[ns.x] + [ns.x]]",
+        "[[ns.x]] | batch(1) | list",
+    ];
+    for nest in nests {
+        let error = deep(nest, 20_000, "").expect_err("too deep");
+        assert!(error.to_string().contains("nested deeper than 256 levels"), "{nest}: {error}");
     }
-    assert_eq!(render(&format!("{deep}ok"), &[]).expect("dropping is fine"), "ok");
-    // Comparing walks both values to the end.
-    assert_eq!(render(&format!("{deep}{{{{ ns.x == ns.y }}}}"), &[]).expect("comparing is fine"), "True");
-    assert!(matches!(stops(&format!("{deep}{{{{ ns.x ~ '' }}}}")), TemplateErrorKind::Limit { .. }));
+    let tail = "{{ ns.x }}{{ ns.x ~ ns.y }}{{ ns.x == ns.y }}";
+    assert!(deep("[ns.x]", 255, tail).expect("deep enough").ends_with("True"));
+    // Lists that are changed after they were nested.
+    let grown = "{% set ns = namespace(x=[]) %}{% for i in range(20000) %}{% set a = [] %}{% set p = [a] %}\
+                 {% set _ = a.append(ns.x) %}{% set ns.x = p %}{% endfor %}{{ ns.x == ns.x }}";
+    assert!(matches!(stops(grown), TemplateErrorKind::Failed { .. }));
     assert!(matches!(
         stops("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"),
         TemplateErrorKind::Failed { .. }
@@ -124,6 +141,26 @@ fn deep_values_and_deep_calls_do_not_exhaust_the_stack() {
     let brackets = format!("{{{{ {}1{} }}}}", "(".repeat(50_000), ")".repeat(50_000));
     let error = ChatTemplate::compile(brackets, &TemplateOptions::default()).expect_err("too deep");
     assert!(matches!(error.kind(), TemplateErrorKind::Syntax { .. }));
+}
+
+#[test]
+fn long_conversations_fit_the_budget() {
+    let tools: Vec<Json> = (0..50).flat_map(|_| tools()).collect();
+    for (length, text) in [(2_000, "short".to_owned()), (8, "long text ".repeat(50_000))] {
+        let messages: Vec<Json> = (0..length)
+            .map(|i| match i % 4 {
+                0 => user(&text),
+                1 => call(json!({"city": text, "list": [1, 2, {"deep": [true, null, 1.5]}]})),
+                2 => json!({"role": "tool", "tool_call_id": "call00001", "content": text}),
+                _ => json!({"role": "assistant", "content": text}),
+            })
+            .collect();
+        for id in ["hermes", "qwen3", "qwen3_coder", "llama3", "harmony"] {
+            let rendered = family(id).render(&Conversation::new(&messages).with_tools(&tools), true);
+            let rendered = rendered.unwrap_or_else(|e| panic!("{length} messages: {e}"));
+            assert!(rendered.text.len() > length * text.len() / 2);
+        }
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! and walking them, like walking what was given, is budgeted (see [`super::budget`]).
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
@@ -32,14 +33,17 @@ fn build(json: &Json, depth: usize) -> Result<Value, Error> {
         Json::Number(n) => number::from_json_text(n.as_str()),
         Json::String(s) => Value::from(s.as_str()),
         Json::Array(items) => {
-            Value::from_object(List(items.iter().map(|i| build(i, depth + 1)).collect::<Result<_, _>>()?))
+            let items: Vec<_> = items.iter().map(|i| build(i, depth + 1)).collect::<Result<_, _>>()?;
+            let height = height_over(&items)?;
+            Value::from_object(List { items, height })
         }
         Json::Object(map) => {
             let mut items = IndexMap::with_capacity(map.len());
             for (key, value) in map {
                 items.insert(Value::from(key.as_str()), build(value, depth + 1)?);
             }
-            Value::from_object(Dict(items))
+            let height = height_over(items.values())?;
+            Value::from_object(Dict { items, height })
         }
     })
 }
@@ -69,13 +73,16 @@ macro_rules! debug_as {
         }
     };
 }
-debug_as!(List, it, |f| render_list(&it.0, f));
-debug_as!(Dict, it, |f| render_map(it.0.iter(), f));
+debug_as!(List, it, |f| render_list(&it.items, f));
+debug_as!(Dict, it, |f| render_map(it.items.iter(), f));
 debug_as!(MutableList, it, |f| render_list(&it.items().clone(), f));
 debug_as!(MutableMap, it, |f| render_map(it.items().clone().iter(), f));
 
 /// A list that was given to the template.
-struct List(Vec<Value>);
+struct List {
+    items: Vec<Value>,
+    height: usize,
+}
 
 impl Object for List {
     fn repr(self: &Arc<Self>) -> ObjectRepr {
@@ -83,30 +90,33 @@ impl Object for List {
     }
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.0.get(key.as_usize()?).cloned()
+        self.items.get(key.as_usize()?).cloned()
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        budget::take(self.0.len());
-        Enumerator::Seq(self.0.len())
+        budget::take(self.items.len());
+        Enumerator::Seq(self.items.len())
     }
 
     fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
-        Some(self.0.len())
+        Some(self.items.len())
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        render_list(&self.0, f)
+        render_list(&self.items, f)
     }
 }
 
 /// A dict that was given to the template. As in Python, `d.items` is the method even where there is a key `items`, and
 /// `d['items']` is the entry: schemas of arrays depend on it.
-struct Dict(IndexMap<Value, Value>);
+struct Dict {
+    items: IndexMap<Value, Value>,
+    height: usize,
+}
 
 impl Object for Dict {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.0.get(key).cloned()
+        self.items.get(key).cloned()
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
@@ -118,18 +128,18 @@ impl Object for Dict {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        budget::take(self.0.len());
+        budget::take(self.items.len());
         self.mapped_rev_key_value_enumerator(|this| {
-            Box::new(this.0.iter().map(|(k, v)| (k.clone(), v.clone())))
+            Box::new(this.items.iter().map(|(k, v)| (k.clone(), v.clone())))
         })
     }
 
     fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
-        Some(self.0.len())
+        Some(self.items.len())
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        render_map(self.0.iter(), f)
+        render_map(self.items.iter(), f)
     }
 }
 
@@ -149,17 +159,21 @@ pub(super) fn too_deep() -> Error {
 }
 
 /// A list that a template may change.
-#[derive(Default)]
-pub(super) struct MutableList(Mutex<Vec<Value>>);
+pub(super) struct MutableList {
+    items: Mutex<Vec<Value>>,
+    height: AtomicUsize,
+}
 
 impl MutableList {
-    pub(super) fn new(items: Vec<Value>) -> Self {
-        Self(Mutex::new(items))
+    /// A list of these items; fails where they nest too deep.
+    pub(super) fn value(items: Vec<Value>) -> Result<Value, Error> {
+        let height = AtomicUsize::new(height_over(&items)?);
+        Ok(Value::from_object(Self { items: Mutex::new(items), height }))
     }
 
     /// The items, locked. Never hold it while calling into the engine.
     pub(super) fn items(&self) -> MutexGuard<'_, Vec<Value>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -189,17 +203,22 @@ impl Object for MutableList {
 }
 
 /// A dict that a template may change.
-#[derive(Default)]
-pub(super) struct MutableMap(Mutex<IndexMap<Value, Value>>);
+pub(super) struct MutableMap {
+    items: Mutex<IndexMap<Value, Value>>,
+    height: AtomicUsize,
+}
 
 impl MutableMap {
-    pub(super) fn new(items: IndexMap<Value, Value>) -> Self {
-        Self(Mutex::new(items))
+    /// A dict of these entries; fails where they nest too deep.
+    pub(super) fn value(items: impl IntoIterator<Item = (Value, Value)>) -> Result<Value, Error> {
+        let items: IndexMap<_, _> = items.into_iter().collect();
+        let height = AtomicUsize::new(height_over(items.iter().flat_map(|(k, v)| [k, v]))?);
+        Ok(Value::from_object(Self { items: Mutex::new(items), height }))
     }
 
     /// The entries, locked. Never hold it while calling into the engine.
     pub(super) fn items(&self) -> MutexGuard<'_, IndexMap<Value, Value>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -235,33 +254,58 @@ fn is_same(a: &Value, b: &Value) -> bool {
     same::<MutableList>(a, b) || same::<MutableMap>(a, b)
 }
 
-/// Fails where a tuple nests tuples too deep. They are the engine's, so walking them is not budgeted; what lies in lists
-/// and dicts of ours is.
-pub(super) fn check_tuple(state: &State, value: &Value, depth: usize) -> Result<(), Error> {
-    const MOST: usize = 16;
-    let Some(object) = value.as_object() else { return Ok(()) };
-    let own = [
-        object.downcast_ref::<List>().is_some(),
-        object.downcast_ref::<Dict>().is_some(),
-        object.downcast_ref::<MutableList>().is_some(),
-        object.downcast_ref::<MutableMap>().is_some(),
-    ];
-    if own.contains(&true) {
-        return Ok(());
+/// Nesting of the engine's own containers (tuples, slices, sums) that is followed; ours know their height.
+const MAX_ENGINE_DEPTH: usize = 16;
+
+/// Levels of containers in `value`: 0 for scalars. Fails beyond the limits.
+fn height(value: &Value, engine_depth: usize) -> Result<usize, Error> {
+    let Some(object) = value.as_object() else { return Ok(0) };
+    if let Some(list) = object.downcast_ref::<List>() {
+        return Ok(list.height);
     }
-    if depth > MOST {
-        return Err(Error::new(
-            ErrorKind::InvalidOperation,
-            format!("tuples are nested deeper than {MOST} levels"),
-        ));
+    if let Some(dict) = object.downcast_ref::<Dict>() {
+        return Ok(dict.height);
     }
-    state.consume_fuel(1)?;
-    if matches!(object.repr(), ObjectRepr::Seq | ObjectRepr::Iterable) {
-        for item in object.try_iter().into_iter().flatten() {
-            check_tuple(state, &item, depth + 1)?;
+    if let Some(list) = object.downcast_ref::<MutableList>() {
+        return Ok(list.height.load(Relaxed));
+    }
+    if let Some(map) = object.downcast_ref::<MutableMap>() {
+        return Ok(map.height.load(Relaxed));
+    }
+    if engine_depth > MAX_ENGINE_DEPTH {
+        return Err(too_deep());
+    }
+    let mut most = 0;
+    match object.repr() {
+        ObjectRepr::Plain => return Ok(0),
+        ObjectRepr::Map => {
+            for (_, item) in object.try_iter_pairs().into_iter().flatten() {
+                most = most.max(height(&item, engine_depth + 1)?);
+            }
+        }
+        _ => {
+            for item in object.try_iter().into_iter().flatten() {
+                budget::take(0);
+                most = most.max(height(&item, engine_depth + 1)?);
+            }
         }
     }
-    Ok(())
+    Ok(most + 1)
+}
+
+/// Height of a container with these items; fails beyond [`MAX_DEPTH`].
+fn height_over<'v>(items: impl IntoIterator<Item = &'v Value>) -> Result<usize, Error> {
+    let mut most = 0;
+    for item in items {
+        most = most.max(height(item, 0)?);
+    }
+    if most < MAX_DEPTH { Ok(most + 1) } else { Err(too_deep()) }
+}
+
+/// Fails for a tuple that nests too deep. Tuples are the engine's and are walked without a budget, so few levels of them
+/// may lie between lists and dicts of ours.
+pub(super) fn check_tuple(value: &Value) -> Result<(), Error> {
+    if height(value, 0)? > MAX_DEPTH { Err(too_deep()) } else { Ok(()) }
 }
 
 /// Fails for a namespace: one inside another would be walked without a budget, or without an end.
@@ -301,5 +345,12 @@ pub(super) fn check_storable(state: &State, container: &Value, value: &Value) ->
         }
         Ok(())
     }
-    visit(state, container, value, 0)
+    visit(state, container, value, 0)?;
+    let grown = height_over([value])?;
+    if let Some(list) = container.downcast_object_ref::<MutableList>() {
+        list.height.fetch_max(grown, Relaxed);
+    } else if let Some(map) = container.downcast_object_ref::<MutableMap>() {
+        map.height.fetch_max(grown, Relaxed);
+    }
+    Ok(())
 }
