@@ -3,6 +3,7 @@
 mod jobs;
 mod mlx;
 mod mlx_fixtures;
+mod schema_suite;
 mod shell;
 mod templates;
 
@@ -31,6 +32,8 @@ enum Chore {
     MlxBindings(mlx::BindingsArgs),
     /// Rebuild the reference checkpoints and outputs that core/mlx is tested against
     MlxFixtures(mlx_fixtures::Args),
+    /// Judge our schema compiler by the official JSON-Schema-Test-Suite
+    SchemaSuite(schema_suite::Args),
     /// Compare the rendering of chat templates with jinja2
     Templates(templates::Args),
 }
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Chore::Mlx(args) => mlx::run(&args),
         Chore::MlxBindings(args) => mlx::bindings(&args),
         Chore::MlxFixtures(args) => mlx_fixtures::run(&args),
+        Chore::SchemaSuite(args) => schema_suite::run(&args),
         Chore::Templates(args) => templates::run(&args),
     };
     match result {
