@@ -1,7 +1,7 @@
 //! What a family is to its callers, whoever implements it: built-in data, a folder, or a plugin.
 
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use toolglot_format::{Format, FormatError, Manifest, Plan, PlanError};
 
@@ -94,13 +94,23 @@ pub struct DataFamily {
     template: Option<Cow<'static, str>>,
     lower: Option<Lower>,
     open: Option<Open>,
+    /// The manifest's format, compiled.
     program: OnceLock<Arc<Program>>,
+    /// The last computed format, compiled: plans of one server rarely differ in what a format depends on.
+    computed: Mutex<Option<(Format, Arc<Program>)>>,
 }
 
 impl DataFamily {
     /// A family of a checked manifest; see [`Manifest::from_toml`].
     pub fn new(manifest: Manifest, template: Option<Cow<'static, str>>, lower: Option<Lower>) -> Self {
-        DataFamily { manifest, template, lower, open: None, program: OnceLock::new() }
+        DataFamily {
+            manifest,
+            template,
+            lower,
+            open: None,
+            program: OnceLock::new(),
+            computed: Mutex::new(None),
+        }
     }
 
     /// The family with a session of its own, for formats with an `extern` node (L2).
@@ -127,25 +137,35 @@ impl Family for DataFamily {
     }
 
     fn session(&self, plan: &Plan, options: SessionOptions) -> Result<Box<dyn Session>, FamilyError> {
-        let id = &self.manifest.id;
-        if let Some(open) = self.open {
-            let format = self.format(plan)?;
-            if format.has_extern() {
-                return open(plan, &format, options);
-            }
+        let format = self.format(plan)?;
+        if let Some(open) = self.open
+            && format.has_extern()
+        {
+            return open(plan, &format, options);
         }
-        let compile = |format: &Format| {
-            let program = Program::new(format);
-            program.map(Arc::new).map_err(|error| FamilyError::Format { family: id.clone(), error })
+        open(&self.manifest.id, self.compiled(&format)?, plan, options)
+    }
+}
+
+impl DataFamily {
+    fn compiled(&self, format: &Format) -> Result<Arc<Program>, FamilyError> {
+        let own = *format == self.manifest.format;
+        let mut computed = self.computed.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match &*computed {
+            _ if own => self.program.get(),
+            Some((known, program)) if known == format => Some(program),
+            _ => None,
         };
-        let program = match (self.lower, self.program.get()) {
-            (None, Some(program)) => program.clone(),
-            (None, None) => {
-                let program = compile(&self.manifest.format)?;
-                self.program.get_or_init(|| program).clone()
-            }
-            (Some(lower), _) => compile(&lower(plan, &self.manifest.format)?)?,
-        };
-        open(id, program, plan, options)
+        if let Some(program) = known {
+            return Ok(program.clone());
+        }
+        let program = Program::new(format)
+            .map_err(|error| FamilyError::Format { family: self.manifest.id.clone(), error })?;
+        let program = Arc::new(program);
+        if own {
+            return Ok(self.program.get_or_init(|| program).clone());
+        }
+        *computed = Some((format.clone(), program.clone()));
+        Ok(program)
     }
 }

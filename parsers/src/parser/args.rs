@@ -58,19 +58,18 @@ impl Machine {
         let from = self.pending.len();
         let mut i = 0;
         while i < bytes.len() {
-            if self.search.node == 0 && self.search.found.is_none() {
-                let dull = |byte: &u8| scan.step(0, *byte) == 0 && !Json::is_structure(*byte);
-                i += bytes[i..].iter().position(|byte| !dull(byte)).unwrap_or(bytes.len() - i);
-                if i == bytes.len() {
-                    break;
-                }
+            let byte = bytes[i];
+            let idle = self.search.node == 0 && scan.step(0, byte) == 0;
+            if idle && !Json::is_structure(byte) {
+                i += 1;
+                continue;
             }
-            if let Step::Found(found) = self.search.run(scan, &bytes[i..=i], from + i) {
+            if !idle && let Step::Found(found) = self.search.run(scan, &bytes[i..=i], from + i) {
                 self.emit_args(bytes, found.start);
                 self.end_args(false, self.pending_at() + found.start as u64);
                 return self.reach(p, found, found.start, bytes);
             }
-            let turned = self.json.broken(bytes[i]);
+            let turned = self.json.broken(byte);
             i += 1;
             if turned {
                 // A string began or the value ended, so what waits is no marker.

@@ -281,7 +281,8 @@ impl Json {
         self.key = false;
         match byte {
             b'"' => self.at = At::Text,
-            b'{' | b'[' => self.push(byte == b'{'),
+            // Which bracket it was no longer matters.
+            b'{' | b'[' => self.depth += 1,
             b'}' | b']' if self.depth > 0 => self.pop(),
             _ => {}
         }

@@ -265,7 +265,8 @@ impl Machine {
     /// The bytes of the open call in a span.
     fn raw_of(&self, from: u64, to: u64) -> Vec<u8> {
         let index = |at: u64| (at.saturating_sub(self.raw_from) as usize).min(self.raw.len());
-        self.raw[index(from)..index(to)].to_vec()
+        // What the prompt holds is cut off at the front, so a span can be empty.
+        self.raw[index(from)..index(to).max(index(from))].to_vec()
     }
 
     /// The offset of the first byte that waits.
@@ -531,6 +532,12 @@ impl Machine {
         let region = &p.regions[usize::from(id)];
         let scan = region.expected.scan(self.plain);
         let from = self.pending.len();
+        let ends_in_ws = region.ws && bytes.last().copied().is_some_and(is_ws);
+        if from == 0 && !ends_in_ws && scan.skip(bytes) == bytes.len() {
+            // Most chunks of plain text.
+            self.out.bytes(Target::Text(channel), bytes, self.at);
+            return bytes.len();
+        }
         match self.search.run(scan, bytes, from) {
             Step::Found(found) => {
                 let action = &p.actions[usize::from(found.action)];

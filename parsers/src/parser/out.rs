@@ -83,9 +83,13 @@ impl Out {
             loop {
                 let (plain, rest) = text.split_at(plain_run(text.as_bytes()));
                 sink.push_str(plain);
-                let Some(&byte) = rest.as_bytes().first() else { return };
-                sink.push_str(escape(byte));
-                text = &rest[1..];
+                let special = |byte: &&u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+                let run = rest.as_bytes().iter().take_while(special).count();
+                if run == 0 {
+                    return;
+                }
+                rest.as_bytes()[..run].iter().for_each(|&byte| sink.push_str(escape(byte)));
+                text = &rest[run..];
             }
         }
         let (mut rest, mut at) = (bytes, at);

@@ -93,6 +93,11 @@ impl Machine {
             return self.in_json_value(p, bytes);
         }
         let scan = region.expected.scan(self.plain);
+        if self.value.open && self.pending.is_empty() && scan.skip(bytes) == bytes.len() {
+            // Most chunks of a long string.
+            self.raw_text(bytes, self.at);
+            return bytes.len();
+        }
         match self.search.run(scan, bytes, self.pending.len()) {
             Step::Found(found) => {
                 if let Some(first) = self.value_bytes(bytes, found.start, quoted) {

@@ -171,6 +171,48 @@ fn any_cut_gives_the_same_events_and_nothing_is_lost() {
 }
 
 #[test]
+fn special_tokens_in_any_cut() {
+    for target in targets() {
+        let program = Arc::new(Program::new(&target.format).unwrap());
+        let config = ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() };
+        let mut runner = proptest::test_runner::TestRunner::new(config);
+        let special = |bytes: &[u8]| {
+            target.format.framing().iter().any(|lit| lit.special && lit.text.as_bytes() == bytes)
+        };
+        let strategy = (output(&target.literals), any::<u64>(), 0..4usize);
+        let result = runner.run(&strategy, |(fragments, seed, primed)| {
+            let prime =
+                String::from_utf8_lossy(&fragments.iter().take(primed).cloned().collect::<Vec<_>>().concat())
+                    .into_owned();
+            let tokens = || fragments.iter().skip(primed).filter(|bytes| !bytes.is_empty());
+            let whole: Vec<(&[u8], Option<bool>)> =
+                tokens().map(|bytes| (bytes.as_slice(), Some(special(bytes)))).collect();
+            let cut: Vec<(&[u8], Option<bool>)> = tokens()
+                .flat_map(|bytes| match special(bytes) {
+                    true => vec![(bytes.as_slice(), Some(true))],
+                    false => cuts(bytes, seed).into_iter().map(|(piece, _)| (piece, Some(false))).collect(),
+                })
+                .collect();
+            let one = run(&mut *synthetic::open(&program), &prime, &whole, FinishReason::Stop);
+            let other = run(&mut *synthetic::open(&program), &prime, &cut, FinishReason::Stop);
+            prop_assert_eq!(&other, &one, "{} behind {:?}", target.name, prime);
+            let bytes: Vec<u8> = tokens().flatten().copied().collect();
+            words_survive(&bytes, &one).map_err(|why| {
+                TestCaseError::fail(format!(
+                    "{why}: {:?}\n{}",
+                    String::from_utf8_lossy(&bytes),
+                    show(one.clone())
+                ))
+            })?;
+            Ok(())
+        });
+        if let Err(error) = result {
+            panic!("{}: {error}", target.name);
+        }
+    }
+}
+
+#[test]
 fn text_without_markers_is_content() {
     for target in targets() {
         let session = || synthetic::session(&target.format);
