@@ -36,6 +36,8 @@ fn base() -> Environment<'static> {
     env.set_auto_escape_callback(|_| AutoEscape::None);
     env.set_recursion_limit(RECURSION);
     env.set_formatter(print_value);
+    // Lets errors name the undefined variable.
+    env.set_debug(true);
     env.set_unknown_method_callback(methods::call);
 
     env.add_filter("tojson", tojson);

@@ -31,7 +31,12 @@ pub enum TemplateErrorKind {
         /// The template's own words.
         message: String,
     },
-    /// An expression of the template failed: an undefined variable, a wrong type, an unknown filter.
+    /// The template uses a filter, test, function or method that there is not.
+    Unsupported {
+        /// Its name.
+        detail: String,
+    },
+    /// An expression of the template failed: an undefined variable, a wrong type.
     Failed {
         /// What the engine says.
         detail: String,
@@ -79,6 +84,13 @@ impl TemplateError {
         let kind = match (refused, error.kind()) {
             (Some(message), _) => TemplateErrorKind::Refused { message },
             (None, ErrorKind::SyntaxError | ErrorKind::BadEscape) => TemplateErrorKind::Syntax { detail },
+            (
+                None,
+                ErrorKind::UnknownFilter
+                | ErrorKind::UnknownTest
+                | ErrorKind::UnknownFunction
+                | ErrorKind::UnknownMethod,
+            ) => TemplateErrorKind::Unsupported { detail },
             (None, ErrorKind::OutOfFuel) => {
                 TemplateErrorKind::Limit { detail: "it did more work than its budget allows".to_owned() }
             }
@@ -115,6 +127,9 @@ impl fmt::Display for TemplateError {
             }
             TemplateErrorKind::Refused { message } => {
                 write!(f, ": it refuses this conversation: {message}")
+            }
+            TemplateErrorKind::Unsupported { detail } => {
+                write!(f, ": {detail}; chat templates have no such thing here, correct the template or the value it is used on")
             }
             TemplateErrorKind::Failed { detail } => write!(
                 f,

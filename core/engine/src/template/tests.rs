@@ -214,7 +214,15 @@ fn errors_name_the_template_the_line_and_the_reason() {
     let template = ChatTemplate::compile("\n\n{{ x.y.z }}", &options).expect("compiles");
     let error = template.render(&Conversation::new(&[]), false).expect_err("undefined");
     assert_eq!(error.line(), Some(3));
+    assert!(
+        error.to_string().contains("line 3: undefined value: `x` is undefined; pass the variable"),
+        "{error}"
+    );
     assert!(matches!(error.kind(), TemplateErrorKind::Failed { .. }));
+
+    for source in ["{{ 1 | nothing }}", "{{ 1 is nothing }}", "{{ nothing() }}", "{{ 'a'.nothing() }}"] {
+        assert!(matches!(stops(source), TemplateErrorKind::Unsupported { .. }), "{source}");
+    }
 }
 
 #[test]
