@@ -350,7 +350,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Whether a set can be computed without looking at other schemas, and holds only scalars.
-    fn is_shallow(&self, id: Id) -> bool {
+    pub(crate) fn is_shallow(&self, id: Id) -> bool {
         let entry = &self.entries[id as usize];
         match (&entry.state, &entry.lazy) {
             (State::Done(form), _) => form.arrays.is_empty() && form.objects.is_empty(),

@@ -4,6 +4,7 @@
 //! The ones that apply other schemas to the same value come last, in the order in which they can help each other:
 //! references and `allOf` narrow the form first, so that `not`, `oneOf` and `if` are computed on a small one.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use serde_json::{Map, Value};
@@ -699,7 +700,7 @@ impl<'a> Builder<'a> {
         let mut form = Form::default();
         let mut numbers: Vec<Constant> = Vec::new();
         let mut strings = Vec::new();
-        let mut known = std::collections::HashSet::with_capacity(values.len());
+        let mut known = HashSet::with_capacity(values.len());
         self.steps_for(values.len() / 8)?;
         for value in values {
             match value {
@@ -906,10 +907,11 @@ impl<'a> Builder<'a> {
 
     fn one_of(&mut self, form: &Form, branches: &[Rc<Form>], scope: Scope) -> Outcome<Form> {
         let mut out = Form::default();
+        let apart = self.have_discriminator(branches)?;
         for (at, branch) in branches.iter().enumerate() {
             let mut mine = if form.is_any() { (**branch).clone() } else { self.and(form, branch)? };
             for (other_at, other) in branches.iter().enumerate() {
-                if at != other_at && !self.disjoint_by_default(&mine, other)? {
+                if !apart && at != other_at && !self.disjoint_by_default(&mine, other)? {
                     mine = self.minus(&mine, other).map_err(|fault| match fault {
                         Fault::Inexpressible(why) => Fault::Inexpressible(format!(
                             "branches {} and {} may both match a value, and telling them apart is not expressible: {why}",
@@ -923,6 +925,53 @@ impl<'a> Builder<'a> {
             self.union(&mut out, mine, scope.tracked)?;
         }
         Ok(out)
+    }
+
+    /// Whether all branches are objects with a required property whose string tells them apart. The usual shape of
+    /// long unions; it spares them the comparison of every pair.
+    fn have_discriminator(&mut self, branches: &[Rc<Form>]) -> Outcome<bool> {
+        fn object(form: &Form) -> Option<&ObjectAtom> {
+            let only_objects = !form.null
+                && form.bools == 0
+                && form.numbers.is_empty()
+                && form.strings.is_empty()
+                && form.arrays.is_empty();
+            match &form.objects[..] {
+                [atom] if only_objects => Some(atom),
+                _ => None,
+            }
+        }
+        let Some(first) = branches.first().and_then(|b| object(b)) else { return Ok(false) };
+        for (name, _) in first.properties.iter().filter(|(_, member)| member.required) {
+            let mut known = HashSet::new();
+            let mut apart = true;
+            for branch in branches {
+                let member = object(branch).and_then(|atom| atom.properties.get(name)).filter(|m| m.required);
+                let Some(values) = member.and_then(|m| self.string_values(m.id)) else {
+                    apart = false;
+                    break;
+                };
+                apart &= values.into_iter().all(|value| known.insert(value));
+                self.step()?;
+            }
+            if apart {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The strings of a set that holds nothing else, if that is cheap to know.
+    fn string_values(&mut self, id: Id) -> Option<Vec<String>> {
+        if !self.is_shallow(id) {
+            return None;
+        }
+        let form = self.force(id).ok()?;
+        let only_strings = !form.null && form.bools == 0 && form.numbers.is_empty();
+        match &form.strings[..] {
+            [StringAtom::Values(values)] if only_strings => Some(values.clone()),
+            _ => None,
+        }
     }
 
     fn dependencies(

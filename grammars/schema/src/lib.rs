@@ -9,6 +9,22 @@
 //! Three readers use the graph: the grammar engine (nodes to token masks), the streaming parser (what type a raw
 //! parameter value has) and the printers. This crate knows nothing of grammars, text spelling or white space.
 //!
+//! # What is exact, and what is refused
+//!
+//! All assertions of drafts 4 to 2020-12 are exact but for these, which are refused by name:
+//! - references to other documents, and `$dynamicRef` whose target depends on who refers;
+//! - `uniqueItems` over items that are not a finite set of scalars;
+//! - patterns with look-behind, back-references, word boundaries, or look-ahead anywhere but at the start;
+//! - `not`, `if` and overlapping `oneOf` where the difference has no finite form, most often because "some undeclared
+//!   property is wrong" would have to be said; `minContains` and `maxContains` are counted exactly;
+//! - the formats `regex`, `idn-email`, `idn-hostname`, and unknown ones. Others are enforced; `hostname` leaves out
+//!   punycode (`xn--`) and `time` allows leap seconds in UTC only, because the rest is not a regular language.
+//!
+//! Annotations and unknown keywords say nothing, as the specification has it. Types from other languages (`dict`,
+//! `float`, `ArrayList`) are read as what they mean, with a [`Note`]. Work is bounded by [`Options`]: members and
+//! items are lazy, so only schemas that apply to the same value can multiply, and those end in
+//! [`SchemaError::TooLarge`].
+//!
 //! ```
 //! use serde_json::json;
 //! use toolglot_schema::{Options, Schema, TypeSet};
