@@ -157,13 +157,10 @@ fn schema() -> BoxedStrategy<Value> {
 }
 
 fn document() -> BoxedStrategy<Value> {
-    (schema(), schema(), schema())
-        .prop_map(|(root, x, y)| match root {
-            Value::Object(mut map) => {
-                map.insert("$defs".into(), json!({"x": x, "y": y}));
-                Value::Object(map)
-            }
-            other => other,
+    (prop::collection::vec(keyword(Some(schema())), 1..6), schema(), schema())
+        .prop_map(|(mut root, x, y)| {
+            root.push(("$defs".into(), json!({"x": x, "y": y})));
+            object(root)
         })
         .boxed()
 }
