@@ -25,6 +25,7 @@ class Shape:
     held_names: bool = False
     held_params: bool = False
     fresh_names: float = 0.4
+    related: float = 0.85
     quoted: float = 0.4
     multi_word: float = 0.25
     rich_types: float = 0.55
@@ -263,7 +264,7 @@ def make_tool(rng: random.Random, shape: Shape) -> Tool:
         verb, noun = rng.choice([rng.choice(words.VERBS), words.fresh(rng)]), words.fresh(rng)
     else:
         verb, noun = rng.choice(words.VERBS), rng.choice(words.NOUNS)
-    related = shape.held_names or rng.random() < 0.85
+    related = shape.held_names or rng.random() < shape.related
     name = _style(rng, [verb, noun]) if related else _style(rng, [words.fresh(rng) for _ in range(rng.randint(1, 2))])
     article = rng.choice(["the", "the", "a", "one"])
     description = f"{verb} {article} {noun}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import jax
@@ -18,11 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import tokenizer as bpe
-from corpus import batches
+from corpus import MIXES, Encoder, batches, drawing
 from model import DRAFT, TARGET, Config, Params, forward, init
 
 MATRICES = ("q", "k", "v", "o", "gate", "up", "down")
-MUON_RATE, ADAM_RATE, DECAY_FROM, WARMUP = 0.02, 0.004, 0.35, 60
+MUON_RATE, ADAM_RATE, WARMUP = 0.02, 0.004, 60
 State = dict[str, Params]
 
 
@@ -82,9 +83,9 @@ def gradients(params: Params, tokens: jax.Array, weights: jax.Array, config: Con
     return value, right, grads
 
 
-def rate_at(step: int, total: int) -> float:
-    """Warm up, stay, fall to zero."""
-    left = (total - step) / (total * (1 - DECAY_FROM))
+def rate_at(step: int, total: int, decay_from: float) -> float:
+    """Warm up, stay, fall to zero from `decay_from` of the way."""
+    left = (total - step) / (total * (1 - decay_from))
     return min(1.0, (step + 1) / WARMUP, left)
 
 
@@ -107,27 +108,28 @@ def run(config: Config, args: argparse.Namespace) -> None:
     params = load(args.init) if args.init else init(config, args.seed)
     state = fresh_state(params)
     print(f"{sum(p.size for p in params.values()) / 1e6:.3f} M parameters", flush=True)
-    began, seen, answer, right_sum, loss_sum = time.time(), 0, 0, 0.0, 0.0
-    stream = batches(bpe.build(), args.seed + args.from_step, args.steps, args.from_step)
+    began, answer, right_sum, loss_sum = time.time(), 0, 0.0, 0.0
+    tokenizer = bpe.build()
+    encode, draw = Encoder(tokenizer, args.prompt_weight), drawing(args.mix, tokenizer, args.respelled)
+    stream = batches(encode, draw, args.longest, args.seed + args.from_step, args.from_step, args.steps)
+    last = args.stop or args.steps
+    stream = islice(stream, last - args.from_step)
     for step, (tokens, weights) in enumerate(stream, args.from_step):
-        rate = rate_at(step, args.steps)
+        rate = args.peak * rate_at(step, args.steps, args.decay_from)
         value, right, grads = gradients(params, tokens, weights, config)
         params, state = update(params, grads, state, rate, step - args.from_step + 1.0)
-        seen += int((weights > 0).sum())
         answer += int((weights == 1).sum())
         loss_sum, right_sum = loss_sum + float(value), right_sum + float(right)
         if (step + 1) % 25 == 0:
             spent = time.time() - began
             print(
                 f"step {step + 1} loss {loss_sum / 25:.4f} right {right_sum / 25:.4f} "
-                f"tokens {seen / 1e6:.2f}M answers {answer / 1e6:.2f}M {seen / spent:.0f}/s {spent:.0f}s",
+                f"answer tokens {answer / 1e6:.2f}M {spent:.0f}s",
                 flush=True,
             )
             loss_sum = right_sum = 0.0
-        if (step + 1) % 200 == 0 or step + 1 == args.steps:
+        if (step + 1) % 200 == 0 or step + 1 == last:
             save(args.out / "last.npz", params)
-            if (step + 1) % 800 == 0:
-                save(args.out / f"{step + 1}.npz", params)
 
 
 def main() -> None:
@@ -139,6 +141,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--init", type=Path)
     parser.add_argument("--from-step", type=int, default=0)
+    parser.add_argument("--stop", type=int, help="leave the schedule after this step")
+    parser.add_argument("--decay-from", type=float, default=0.35, help="where in the schedule the rate begins to fall")
+    parser.add_argument("--mix", choices=MIXES, default="wide", help="which prompts are drawn")
+    parser.add_argument("--respelled", type=float, default=0.0, help="share of conversations with exchanged words")
+    parser.add_argument("--longest", type=int, default=384, help="longer conversations are left out")
+    parser.add_argument("--peak", type=float, default=1.0, help="share of the full learning rates")
+    parser.add_argument("--prompt-weight", type=float, default=0.05, help="loss weight of what the assistant does not say")
     args = parser.parse_args()
     run(TARGET if args.model == "target" else DRAFT, args)
 
