@@ -291,23 +291,32 @@ impl Machine {
         if !framed && !started {
             return self.give_back(p, at);
         }
+        let stopped = reason == FinishReason::Stop;
+        if call.name.is_none() && stopped {
+            return self.end_call(false, at);
+        }
         if call.name.is_none() {
             let raw = self.raw_of(start, at);
             self.call = None;
+            self.junk_from = None;
             self.out.take_held();
             self.out.malformed(start, at, MalformedReason::CutOff, &raw);
             return;
         }
-        let between = matches!(self.mode, Mode::At(_));
-        let stopped = reason == FinishReason::Stop;
-        let whole = match call.args {
-            CallArgs::Done { .. } => true,
-            CallArgs::None | CallArgs::Keys(_) => between && stopped,
-            CallArgs::Open => false,
+        let state = match self.mode {
+            Mode::At(state) => Some(state),
+            Mode::In(region) => {
+                let region = &p.regions[usize::from(region)];
+                (region.kind == RegionKind::Junk).then_some(region.done)
+            }
         };
-        if whole {
+        let ends = state.map(|state| &p.states[usize::from(state)]);
+        let ends = ends.is_some_and(|state| if stopped { state.ends_at_stop } else { state.ends });
+        if ends && call.args != CallArgs::Open {
             return self.end_call(true, at);
         }
+        // The report covers what fits nothing, too.
+        self.junk_from = None;
         self.confirm_name();
         let Some(call) = self.call.take() else { return };
         let raw = self.raw_of(start, at);

@@ -756,10 +756,10 @@ impl Machine {
             self.settle_pending(p);
         }
         let at = self.at;
-        self.end_junk(at);
         if self.call.is_some() {
             self.cut_call(p, reason, at);
         }
+        self.end_junk(at);
         self.give_back_weak();
     }
 }

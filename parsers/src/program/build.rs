@@ -318,6 +318,27 @@ impl Builder<'_> {
         })
     }
 
+    /// Whether the call that the leaf stands in may end behind it: at once, or behind white space. With
+    /// `stopped` its closing marker may be missing if that is a special token, which may have been the stop,
+    /// and arguments that no marker opens may be missing.
+    fn may_end(&self, leaf: LeafId, stopped: bool, depth: usize) -> bool {
+        let leaf = &self.leaves.all[usize::from(leaf)];
+        let passes = |edge: &Edge| {
+            let leaf = &self.leaves.all[usize::from(edge.to)];
+            match &leaf.kind {
+                LeafKind::Ws(_) => true,
+                LeafKind::Lit(lit) => stopped && lit.special && leaf.closes,
+                LeafKind::Json => stopped,
+                _ => false,
+            }
+        };
+        let mut next = leaf.next.iter();
+        leaf.last
+            || next.any(|edge| {
+                edge.ends || depth < 8 && passes(edge) && self.may_end(edge.to, stopped, depth + 1)
+            })
+    }
+
     fn build_state(&mut self, leaves: &[LeafId]) -> State {
         let candidates = self.candidates(leaves);
         let mut entries = self.literals(&candidates, false, &|_, _| true);
@@ -352,6 +373,8 @@ impl Builder<'_> {
             unfit: self.region(unfit, leaves.to_vec(), String::new()),
             in_call,
             call_over: in_call && !goes_on,
+            ends: leaves.iter().any(|&leaf| self.may_end(leaf, false, 0)),
+            ends_at_stop: leaves.iter().any(|&leaf| self.may_end(leaf, true, 0)),
         }
     }
 
@@ -373,7 +396,8 @@ impl Builder<'_> {
                 let later = self.reachable(&key.leaves);
                 let later = self.literals(&later, false, &is_distinctive);
                 add(&mut entries, later);
-                let start = self.candidates(&[]);
+                // Inside a call what only begins a turn is no marker.
+                let start = if key.kind == Kind::Unfit { self.candidates(&[]) } else { Vec::new() };
                 let mut start = self.literals(&start, false, &is_distinctive);
                 for literal in &mut start {
                     let action = self.actions[usize::from(literal.entry.action)].clone();

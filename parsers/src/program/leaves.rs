@@ -39,6 +39,8 @@ pub(crate) struct Leaf {
     /// Which `call` node it stands in.
     pub(crate) call: Option<u16>,
     pub(crate) next: Vec<Edge>,
+    /// Whether the turn may end behind it.
+    pub(crate) last: bool,
     /// Stands at the end of a sequence that began with something else: a closing marker.
     pub(crate) closes: bool,
 }
@@ -61,6 +63,9 @@ impl Leaves {
     pub(crate) fn new(format: &Format) -> Leaves {
         let mut builder = Builder { all: Vec::new(), call: None, calls: 0 };
         let whole = builder.build(format);
+        for (leaf, _) in &whole.last {
+            builder.all[usize::from(*leaf)].last = true;
+        }
         let first = whole.first.iter().map(|&(to, starts)| Edge { to, ends: false, starts }).collect();
         Leaves { all: builder.all, first }
     }
@@ -84,7 +89,7 @@ struct Part {
 impl Builder {
     fn leaf(&mut self, kind: LeafKind) -> Part {
         let id = self.all.len() as LeafId;
-        self.all.push(Leaf { kind, call: self.call, next: Vec::new(), closes: false });
+        self.all.push(Leaf { kind, call: self.call, next: Vec::new(), last: false, closes: false });
         Part { first: vec![(id, false)], last: vec![(id, false)], nullable: false }
     }
 

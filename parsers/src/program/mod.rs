@@ -87,6 +87,10 @@ pub(crate) struct State {
     pub(crate) in_call: bool,
     /// The call that the leaves stand in cannot go on.
     pub(crate) call_over: bool,
+    /// The call may end here.
+    pub(crate) ends: bool,
+    /// It may end here when the model ended its turn; see `Builder::may_end`.
+    pub(crate) ends_at_stop: bool,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -5,4 +5,5 @@ mod detection;
 mod generate;
 mod laws;
 mod masks;
+mod printing;
 mod tidy;
