@@ -389,8 +389,6 @@ impl Builder<'_> {
                 entries
             }
         };
-        let ws =
-            !exact_ws && entries.iter().any(|literal| self.actions[usize::from(literal.entry.action)].ws);
         match key.kind {
             Kind::Unfit | Kind::Junk => {
                 let later = self.reachable(&key.leaves);
@@ -427,6 +425,9 @@ impl Builder<'_> {
             let strays = self.strays();
             add(&mut entries, strays);
         }
+        // Over all of them: white space is held back wherever one of them would take it.
+        let ws =
+            !exact_ws && entries.iter().any(|literal| self.actions[usize::from(literal.entry.action)].ws);
         let leaf = key.leaves.first().map(|&leaf| self.leaves.all[usize::from(leaf)].kind.clone());
         let kind = match (key.kind, leaf) {
             (Kind::Text(reasoning), _) => {

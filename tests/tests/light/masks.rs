@@ -60,7 +60,8 @@ pub(crate) fn tokenise(
     while !rest.is_empty() {
         let fits = |token: &u32| {
             let bytes = vocabulary.bytes(*token);
-            !bytes.is_empty() && rest.starts_with(bytes)
+            let special = vocabulary.kind(*token) == TokenKind::Special;
+            !bytes.is_empty() && rest.starts_with(bytes) && !(plain && special)
         };
         let ids = 0..vocabulary.len() as u32;
         let all: Vec<u32> = ids.filter(fits).collect();
@@ -121,7 +122,7 @@ fn check_admission(family: &dyn Family, case: &Case, wanted: bool) -> Result<(),
                 _ => turn % count,
             }
         };
-        let tokens = tokenise(&vocabulary, &text, &mut pick);
+        let tokens = tokenise(&vocabulary, &text, false, &mut pick);
         matcher.reset();
         let admitted = feed(&mut matcher, &tokens);
         if (admitted == Ok(true)) != wanted {

@@ -45,7 +45,7 @@ fn tokens(vocabulary: &Vocabulary, parts: &[Printed], choices: &[u16]) -> Vec<u3
     for part in parts {
         match vocabulary.named(&part.text).filter(|_| part.special) {
             Some(token) => out.push(token),
-            None => out.extend(tokenise(vocabulary, &part.text, &mut pick)),
+            None => out.extend(tokenise(vocabulary, &part.text, true, &mut pick)),
         }
     }
     out
