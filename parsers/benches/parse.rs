@@ -44,6 +44,8 @@ fn main() {
         let call = format!("<tool_call>\n<function=write_file>\n<parameter=content>\n{}", mebi(unit));
         row(&format!("value, {name}"), &**xml, &call);
     }
+    row("empty calls", &**hermes, &mebi("<tool_call>{\"name\": \"f\"}</tool_call>"));
+    row("nameless calls", &**hermes, &mebi("<tool_call></tool_call>"));
     let open = format!("<tool_call>\n{{\"name\": \"write_file\", \"arguments\": {{\"a\": {}", mebi("["));
     row("arguments, open [", &**hermes, &open);
     compile(&**hermes);

@@ -82,6 +82,9 @@ struct Machine {
     preface: Vec<Event>,
 }
 
+/// How many bytes are followed at a time.
+const SLICE: usize = 4096;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     At(StateId),
@@ -218,7 +221,14 @@ impl Machine {
     }
 
     /// Follows bytes of one reading.
-    fn advance(&mut self, p: &Program, mut bytes: &[u8]) {
+    fn advance(&mut self, p: &Program, bytes: &[u8]) {
+        // A call that begins keeps what is in hand, so that must stay small.
+        for slice in bytes.chunks(SLICE) {
+            self.advance_slice(p, slice);
+        }
+    }
+
+    fn advance_slice(&mut self, p: &Program, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.call.is_some() {
                 self.keep_raw(bytes);

@@ -112,7 +112,8 @@ impl Printer<'_> {
             }
             Format::Value(node) => match text {
                 Some(text) if !node.quoted_strings => {
-                    if let Some(marker) = terminators(after).into_iter().find(|end| text.contains(end)) {
+                    let mut ends = terminators(after).into_iter().chain(node.excluding.iter().cloned());
+                    if let Some(marker) = ends.find(|end| text.contains(end.as_str())) {
                         let (call, key) = (call.name.clone(), key.to_owned());
                         return Err(PrintError::Terminator { call, key, marker }.into());
                     }

@@ -213,6 +213,24 @@ fn special_tokens_in_any_cut() {
 }
 
 #[test]
+fn long_input_in_any_cut() {
+    let registry = Registry::builtin().unwrap();
+    let family = registry.get("hermes").unwrap();
+    let program = Arc::new(Program::new(&family.manifest().format).unwrap());
+    for pad in 4060..4100 {
+        let text = format!(
+            "{} \n<tool_call>\n{{\"name\": \"now\", \"arguments\": {{\"a\": \"é\\n\"}}}}\n</tool_call>",
+            "x".repeat(pad)
+        );
+        let whole = run(&mut *synthetic::open(&program), "", &[(text.as_bytes(), None)], FinishReason::Stop);
+        let cut = cuts(text.as_bytes(), pad as u64);
+        let cut = run(&mut *synthetic::open(&program), "", &cut, FinishReason::Stop);
+        assert_eq!(cut, whole);
+        assert!(show(whole).ends_with("call now {\"a\": \"é\\n\"}\n"));
+    }
+}
+
+#[test]
 fn text_without_markers_is_content() {
     for target in targets() {
         let session = || synthetic::session(&target.format);

@@ -6,6 +6,7 @@ mod families;
 mod formats;
 mod laws;
 mod print;
+mod registry;
 mod synthetic;
 
 use serde_json::json;
