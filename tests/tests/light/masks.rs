@@ -49,10 +49,12 @@ pub(crate) fn matcher(family: &dyn Family, plan: &Plan) -> Matcher {
     CompiledGrammar::new(Arc::new(grammar), vocabulary(&format)).unwrap().matcher().unwrap()
 }
 
-/// One way to tokenise: special tokens as such, the rest in tokens that `pick` chooses among those that fit.
+/// One way to tokenise: special tokens as such unless the text is known to be `plain`, the rest in tokens
+/// that `pick` chooses among those that fit.
 pub(crate) fn tokenise(
     vocabulary: &Vocabulary,
     text: &str,
+    plain: bool,
     pick: &mut dyn FnMut(usize) -> usize,
 ) -> Vec<u32> {
     let mut rest = text.as_bytes();
