@@ -59,15 +59,17 @@ impl Machine {
         let mut i = 0;
         while i < bytes.len() {
             let byte = bytes[i];
-            let idle = self.search.node == 0 && scan.step(0, byte) == 0;
-            if idle && !Json::is_structure(byte) {
-                i += 1;
-                continue;
-            }
-            if !idle && let Step::Found(found) = self.search.run(scan, &bytes[i..=i], from + i) {
+            let next = scan.step(self.search.node, byte);
+            if self.search.found.is_none() && scan.is_dull(next) {
+                self.search.node = next;
+            } else if let Step::Found(found) = self.search.run(scan, &bytes[i..=i], from + i) {
                 self.emit_args(bytes, found.start);
                 self.end_args(false, self.pending_at() + found.start as u64);
                 return self.reach(p, found, found.start, bytes);
+            }
+            if !Json::is_structure(byte) {
+                i += 1;
+                continue;
             }
             let turned = self.json.broken(byte);
             i += 1;

@@ -83,7 +83,7 @@ struct Machine {
 }
 
 /// How many bytes are followed at a time.
-const SLICE: usize = 4096;
+const SLICE: usize = 512;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -450,8 +450,9 @@ impl Machine {
                 }
                 Mode::In(_) => self.resume,
             };
-            let rest: Vec<u8> = held.iter().chain(bytes).copied().skip(ws_from).collect();
-            self.start_call(start_at - (found.start - ws_from) as u64, &rest, &[], resume);
+            let in_held = &held[ws_from.min(from)..];
+            let behind = &bytes[ws_from.saturating_sub(from)..];
+            self.start_call(start_at - (found.start - ws_from) as u64, in_held, behind, resume);
         }
         self.arrive(p, &action, &literal, start_at);
         // What was looked at behind the literal.
@@ -543,12 +544,13 @@ impl Machine {
         let scan = region.expected.scan(self.plain);
         let from = self.pending.len();
         let ends_in_ws = region.ws && bytes.last().copied().is_some_and(is_ws);
-        if from == 0 && !ends_in_ws && scan.skip(bytes) == bytes.len() {
+        let first = if from == 0 { scan.skip(bytes) } else { 0 };
+        if first == bytes.len() && !ends_in_ws {
             // Most chunks of plain text.
             self.out.bytes(Target::Text(channel), bytes, self.at);
             return bytes.len();
         }
-        match self.search.run(scan, bytes, from) {
+        match self.search.run_from(scan, bytes, from, first) {
             Step::Found(found) => {
                 let action = &p.actions[usize::from(found.action)];
                 let end = if action.ws { self.trim_end(bytes, found.start) } else { found.start };

@@ -83,12 +83,20 @@ impl Out {
             loop {
                 let (plain, rest) = text.split_at(plain_run(text.as_bytes()));
                 sink.push_str(plain);
-                let special = |byte: &&u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-                let run = rest.as_bytes().iter().take_while(special).count();
+                let mut run = 0;
+                for &byte in rest.as_bytes() {
+                    match byte {
+                        b'"' => sink.push_str("\\\""),
+                        b'\\' => sink.push_str("\\\\"),
+                        b'\n' => sink.push_str("\\n"),
+                        0..0x20 => sink.push_str(escape(byte)),
+                        _ => break,
+                    }
+                    run += 1;
+                }
                 if run == 0 {
                     return;
                 }
-                rest.as_bytes()[..run].iter().for_each(|&byte| sink.push_str(escape(byte)));
                 text = &rest[run..];
             }
         }

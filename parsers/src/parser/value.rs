@@ -93,12 +93,13 @@ impl Machine {
             return self.in_json_value(p, bytes);
         }
         let scan = region.expected.scan(self.plain);
-        if self.value.open && self.pending.is_empty() && scan.skip(bytes) == bytes.len() {
+        let first = if self.pending.is_empty() { scan.skip(bytes) } else { 0 };
+        if self.value.open && first == bytes.len() {
             // Most chunks of a long string.
             self.raw_text(bytes, self.at);
             return bytes.len();
         }
-        match self.search.run(scan, bytes, self.pending.len()) {
+        match self.search.run_from(scan, bytes, self.pending.len(), first) {
             Step::Found(found) => {
                 if let Some(first) = self.value_bytes(bytes, found.start, quoted) {
                     return self.rerun_as_json(p, first);

@@ -20,6 +20,8 @@ pub(crate) struct Scan {
     table: Vec<u16>,
     nodes: Vec<Node>,
     starts: Starts,
+    /// Whether a literal begins with the byte.
+    begins: [bool; 256],
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -117,13 +119,27 @@ impl Scan {
             [a, b, c] => Starts::Three(a, b, c),
             _ => Starts::Many,
         };
-        Scan { classes, shift, table, nodes, starts }
+        let mut begins = [false; 256];
+        first.iter().for_each(|&byte| begins[usize::from(byte)] = true);
+        Scan { classes, shift, table, nodes, starts, begins }
     }
 
     /// The node after one more byte.
     #[inline(always)]
     pub(crate) fn step(&self, node: u16, byte: u8) -> u16 {
         self.table[(usize::from(node) << self.shift) + usize::from(self.classes[usize::from(byte)])]
+    }
+
+    /// Whether a literal begins with the byte.
+    #[inline(always)]
+    pub(crate) fn begins(&self, byte: u8) -> bool {
+        self.begins[usize::from(byte)]
+    }
+
+    /// Whether no literal ends at the node.
+    #[inline(always)]
+    pub(crate) fn is_dull(&self, node: u16) -> bool {
+        self.nodes[usize::from(node)].len == 0
     }
 
     /// How many of the last bytes may begin a literal.
@@ -161,11 +177,11 @@ impl Scan {
                 Starts::One(a) => memchr::memchr(a, bytes),
                 Starts::Two(a, b) => memchr::memchr2(a, b, bytes),
                 Starts::Three(a, b, c) => memchr::memchr3(a, b, c, bytes),
-                Starts::Many => bytes.iter().position(|&byte| self.step(0, byte) != 0),
+                Starts::Many => bytes.iter().position(|&byte| self.begins(byte)),
             };
             return found.unwrap_or(bytes.len());
         }
-        bytes.iter().position(|&byte| self.step(0, byte) != 0).unwrap_or(bytes.len())
+        bytes.iter().position(|&byte| self.begins(byte)).unwrap_or(bytes.len())
     }
 }
 
@@ -189,7 +205,13 @@ impl Search {
     /// Takes `chunk`, whose first byte has the offset `from`.
     #[inline]
     pub(crate) fn run(&mut self, scan: &Scan, chunk: &[u8], from: usize) -> Step {
-        let mut at = 0;
+        self.run_from(scan, chunk, from, 0)
+    }
+
+    /// As [`Search::run`], where no literal begins or goes on in the first `skipped` bytes.
+    #[inline]
+    pub(crate) fn run_from(&mut self, scan: &Scan, chunk: &[u8], from: usize, skipped: usize) -> Step {
+        let mut at = skipped;
         let mut node = self.node;
         while at < chunk.len() {
             if node == 0 && self.found.is_none() {
