@@ -84,7 +84,8 @@ fn row(name: &str, family: &dyn Family, text: &str) {
     let plan = plan();
     for chunk in [text.len(), 64, 4, 1] {
         // The clock ticks in milliseconds.
-        let rounds = ((4 << 20) / text.len()).max(2);
+        let total = if chunk >= 64 { 32 << 20 } else { (2 << 20) * chunk };
+        let rounds = (total / text.len()).max(2);
         let start = cpu_time();
         for _ in 0..rounds {
             let Ok(mut session) = family.session(&plan, SessionOptions::default()) else { return };

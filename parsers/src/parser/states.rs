@@ -1,0 +1,244 @@
+//! Standing in a state: the literal that comes, or the region for input that begins with none.
+
+use toolglot_format::{Channel, MalformedReason};
+
+use super::object::ObjectState;
+use super::out::Target;
+use super::{Machine, Mode, is_ws};
+use crate::program::{Action, Fallback, Found, Program, RegionId, RegionKind, Search, StateId, To};
+
+impl Machine {
+    /// Expects one of the state's literals.
+    pub(super) fn expect(&mut self, p: &Program, id: StateId, bytes: &[u8]) -> usize {
+        let state = &p.states[usize::from(id)];
+        let scan = state.expected.scan(self.plain);
+        let from = self.pending.len();
+        for (i, &byte) in bytes.iter().enumerate() {
+            let end = from + i + 1;
+            if self.pending_ws == end - 1 && is_ws(byte) {
+                self.pending_ws = end;
+            }
+            self.search.node = scan.step(self.search.node, byte);
+            let partial = end - scan.depth(self.search.node);
+            if let Some(new) = scan.ends(self.search.node, end) {
+                let anchored =
+                    new.start == 0 || new.start <= self.pending_ws && p.actions[usize::from(new.action)].ws;
+                if anchored && self.search.found.is_none_or(|old| new.start <= old.start) {
+                    self.search.found = Some(new);
+                }
+            }
+            let goes_on = if partial == end {
+                self.pending_ws == end && (state.ws || state.fallback.is_none())
+            } else {
+                partial == 0 || partial <= self.pending_ws && state.ws
+            };
+            if let Some(found) = self.search.found {
+                let may_grow =
+                    partial < found.start || partial == found.start && scan.extends(self.search.node);
+                if !may_grow {
+                    return self.reach(p, found, 0, bytes);
+                }
+            } else if !goes_on {
+                return self.misfit(p, id, bytes, i + 1);
+            }
+        }
+        self.pending.extend_from_slice(bytes);
+        bytes.len()
+    }
+
+    /// Nothing that the state expects has come. `seen` bytes of `bytes` were looked at.
+    pub(super) fn misfit(&mut self, p: &Program, id: StateId, bytes: &[u8], seen: usize) -> usize {
+        let state = &p.states[usize::from(id)];
+        let ws = self.pending_ws;
+        self.search = Search::default();
+        let mut held = std::mem::take(&mut self.pending);
+        let drop_ws = match state.fallback {
+            Some(fallback) => fallback.ws,
+            None => state.ws || state.in_call,
+        };
+        let mut used = 0;
+        self.pending_ws = 0;
+        if drop_ws {
+            let in_held = ws.min(held.len());
+            held.drain(..in_held);
+            used = (ws - in_held).min(seen);
+        }
+        let at = self.at + used as u64 - held.len() as u64;
+        match state.fallback {
+            Some(Fallback { region, ends, starts, .. }) => {
+                let kind = &p.regions[usize::from(region)].kind;
+                if ends {
+                    self.end_call(true, at);
+                }
+                if starts {
+                    let resume = self.resume_from(p, id);
+                    self.start_call(at, &held, &bytes[used..], resume);
+                }
+                if !matches!(kind, RegionKind::Text(_)) {
+                    self.confirm_name();
+                } else {
+                    self.weak.clear();
+                }
+                self.enter(p, region);
+            }
+            None => self.unfit(p, state.unfit, at),
+        }
+        self.at += used as u64;
+        self.replay(p, held);
+        self.at -= used as u64;
+        used
+    }
+
+    /// Input fits nothing here: content outside calls, junk inside.
+    pub(super) fn unfit(&mut self, p: &Program, region: RegionId, at: u64) {
+        if let Some(call) = &self.call
+            && !call.framed
+            && !call.started
+        {
+            self.give_back(p, at);
+            return;
+        }
+        if p.regions[usize::from(region)].kind == RegionKind::Junk {
+            self.junk_from.get_or_insert(at);
+        } else {
+            self.end_call(true, at);
+            self.give_back_weak();
+        }
+        self.enter(p, region);
+    }
+
+    /// Where text goes on when a call that begins in state `id` turns out to be none.
+    pub(super) fn resume_from(&self, p: &Program, id: StateId) -> RegionId {
+        let state = &p.states[usize::from(id)];
+        match state.fallback {
+            Some(fallback) if matches!(p.regions[usize::from(fallback.region)].kind, RegionKind::Text(_)) => {
+                fallback.region
+            }
+            _ if p.regions[usize::from(state.unfit)].kind == RegionKind::Junk => self.resume,
+            _ => state.unfit,
+        }
+    }
+
+    pub(super) fn enter(&mut self, p: &Program, region: RegionId) {
+        self.mode = Mode::In(region);
+        self.search = Search::default();
+        self.pending_ws = 0;
+        match &p.regions[usize::from(region)].kind {
+            RegionKind::Text(_) => self.no_call(self.pending_at()),
+            RegionKind::Junk => {}
+            RegionKind::Name | RegionKind::Id | RegionKind::Key => self.word.clear(),
+            RegionKind::Value { .. } => self.start_value(p),
+            RegionKind::Json => self.start_json(p),
+            RegionKind::Python => self.start_python(p),
+            RegionKind::Raw(key) => self.start_raw(p, key),
+            RegionKind::Object(_) => self.object = ObjectState::default(),
+        }
+    }
+
+    pub(super) fn go(&mut self, p: &Program, id: StateId, at: u64) {
+        self.mode = Mode::At(id);
+        self.search = Search::default();
+        self.pending_ws = 0;
+        let state = &p.states[usize::from(id)];
+        if !state.in_call {
+            self.no_call(at);
+        } else if state.call_over {
+            self.end_call(true, at);
+        }
+    }
+
+    /// A literal was found. Takes it, and runs again what stands behind it and was looked at already. White
+    /// space from `ws_from` on belongs to it.
+    pub(super) fn reach(&mut self, p: &Program, found: Found, ws_from: usize, bytes: &[u8]) -> usize {
+        let held = std::mem::take(&mut self.pending);
+        let from = held.len();
+        let action = p.actions[usize::from(found.action)].clone();
+        let start_at = self.at - from as u64 + found.start as u64;
+        self.search = Search::default();
+        self.pending_ws = 0;
+        let literal: Vec<u8> =
+            held.iter().chain(bytes).copied().skip(found.start).take(found.end - found.start).collect();
+        let behind = found.end;
+        let keeps_literal = matches!(action.to, To::Region(_) | To::Done);
+        let resume_at = if keeps_literal { found.start } else { behind };
+        if action.ends {
+            self.end_call(true, start_at);
+        }
+        if action.starts {
+            let resume = match self.mode {
+                Mode::At(id) => self.resume_from(p, id),
+                Mode::In(region) if matches!(p.regions[usize::from(region)].kind, RegionKind::Text(_)) => {
+                    region
+                }
+                Mode::In(_) => self.resume,
+            };
+            let in_held = &held[ws_from.min(from)..];
+            let behind = &bytes[ws_from.saturating_sub(from)..];
+            self.start_call(start_at - (found.start - ws_from) as u64, in_held, behind, resume);
+        }
+        self.arrive(p, &action, &literal, start_at);
+        // What was looked at behind the literal.
+        if resume_at < from {
+            self.replay(p, held[resume_at..].to_vec());
+            0
+        } else {
+            resume_at - from
+        }
+    }
+
+    /// Moves on over a literal.
+    pub(super) fn arrive(&mut self, p: &Program, action: &Action, literal: &[u8], at: u64) {
+        self.end_junk(at);
+        let end = at + literal.len() as u64;
+        match action.to {
+            To::Stray => {
+                let raw = literal.to_vec();
+                self.out.malformed(at, end, MalformedReason::StrayMarker, &raw);
+            }
+            To::Region(region) => {
+                if self.call.is_some() {
+                    self.confirm_name();
+                }
+                self.enter(p, region);
+            }
+            To::Done => {
+                if let Mode::In(region) = self.mode {
+                    let done = p.regions[usize::from(region)].done;
+                    self.go(p, done, at);
+                }
+            }
+            To::State(state) => {
+                if self.call.is_some() {
+                    if action.name {
+                        self.name(literal.to_vec(), at);
+                    } else {
+                        if let Some(call) = &mut self.call {
+                            call.framed |= !action.weak || call.name.is_some();
+                            if let Some(raw) = action.raw {
+                                call.value_raw = Some(raw);
+                            }
+                        }
+                        self.confirm_name();
+                    }
+                    self.weak.clear();
+                } else if action.weak {
+                    if self.weak.is_empty() {
+                        self.weak_at = at;
+                    }
+                    self.weak.extend_from_slice(literal);
+                } else {
+                    self.weak.clear();
+                }
+                self.go(p, state, end);
+            }
+        }
+    }
+
+    /// Weak framing came to nothing: it was content.
+    pub(super) fn give_back_weak(&mut self) {
+        if !self.weak.is_empty() {
+            let weak = std::mem::take(&mut self.weak);
+            self.out.bytes(Target::Text(Channel::Content), &weak, self.weak_at);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Free text, and input inside a call that fits nothing.
+
+use toolglot_format::{Channel, MalformedReason};
+
+use super::out::Target;
+use super::{Machine, is_ws};
+use crate::program::{Program, RegionId, Step};
+
+impl Machine {
+    /// Where the white space begins that ends at `end` of `pending` and `bytes` together.
+    pub(super) fn trim_end(&self, bytes: &[u8], end: usize) -> usize {
+        let from = self.pending.len();
+        let mut end = end;
+        while end > from && is_ws(bytes[end - from - 1]) {
+            end -= 1;
+        }
+        if end > from {
+            return end;
+        }
+        while end > self.pending_ws && is_ws(self.pending[end - 1]) {
+            end -= 1;
+        }
+        if end <= self.pending_ws { 0 } else { end }
+    }
+
+    #[inline]
+    pub(super) fn text(&mut self, p: &Program, id: RegionId, channel: Channel, bytes: &[u8]) -> usize {
+        let region = &p.regions[usize::from(id)];
+        let scan = region.expected.scan(self.plain);
+        let from = self.pending.len();
+        let ends_in_ws = region.ws && bytes.last().copied().is_some_and(is_ws);
+        let first = if from == 0 { scan.skip(bytes) } else { 0 };
+        if first == bytes.len() && !ends_in_ws {
+            // Most chunks of plain text.
+            self.out.bytes(Target::Text(channel), bytes, self.at);
+            return bytes.len();
+        }
+        match self.search.run_from(scan, bytes, from, first) {
+            Step::Found(found) => {
+                let action = &p.actions[usize::from(found.action)];
+                let end = if action.ws { self.trim_end(bytes, found.start) } else { found.start };
+                self.emit(channel, bytes, end);
+                self.reach(p, found, end, bytes)
+            }
+            Step::More(hold) => {
+                let end = if region.ws { self.trim_end(bytes, hold) } else { hold };
+                self.emit(channel, bytes, end);
+                self.hold(bytes, end, hold);
+                bytes.len()
+            }
+        }
+    }
+
+    /// Gives out the first `end` bytes of `pending` and `bytes` together.
+    #[inline]
+    pub(super) fn emit(&mut self, channel: Channel, bytes: &[u8], end: usize) {
+        if end == 0 {
+            return;
+        }
+        let from = self.pending.len();
+        let target = Target::Text(channel);
+        if from > 0 {
+            let at = self.pending_at();
+            self.out.bytes(target, &self.pending[..end.min(from)], at);
+        }
+        if end > from {
+            self.out.bytes(target, &bytes[..end - from], self.at);
+        }
+    }
+
+    /// Keeps what follows `end` of `pending` and `bytes` together; the white space ends at `ws_end`.
+    pub(super) fn hold(&mut self, bytes: &[u8], end: usize, ws_end: usize) {
+        let from = self.pending.len();
+        if end == 0 && from > 0 {
+            if self.pending_ws == from {
+                self.pending_ws = ws_end;
+            }
+            self.pending.extend_from_slice(bytes);
+        } else if end >= from {
+            self.pending.clear();
+            self.pending.extend_from_slice(&bytes[end - from..]);
+            self.pending_ws = ws_end - end;
+        } else {
+            self.pending.drain(..end);
+            self.pending.extend_from_slice(bytes);
+            self.pending_ws = ws_end - end;
+        }
+        if let Some(found) = &mut self.search.found {
+            found.start -= end;
+            found.end -= end;
+        }
+    }
+
+    /// Input inside a call that fits nothing, up to a marker.
+    pub(super) fn junk(&mut self, p: &Program, id: RegionId, bytes: &[u8]) -> usize {
+        let scan = p.regions[usize::from(id)].expected.scan(self.plain);
+        let from = self.pending.len();
+        match self.search.run(scan, bytes, from) {
+            Step::Found(found) => self.reach(p, found, found.start, bytes),
+            Step::More(hold) => {
+                self.hold(bytes, hold, hold);
+                bytes.len()
+            }
+        }
+    }
+
+    /// Reports the junk in front of `at`.
+    pub(super) fn end_junk(&mut self, at: u64) {
+        let Some(from) = self.junk_from.take() else { return };
+        let raw = self.raw_of(from, at);
+        if raw.iter().all(|&byte| is_ws(byte)) {
+            return;
+        }
+        match &mut self.call {
+            // Without a name the whole frame may have to be given back.
+            Some(call) if !call.started => call.junk.push((from, at)),
+            _ => self.out.malformed(from, at, MalformedReason::Unexpected, &raw),
+        }
+    }
+}
