@@ -5,6 +5,7 @@ use toolglot_format::{FinishReason, MalformedReason};
 use super::call::CallArgs;
 use super::escape::{Unescape, escape};
 use super::json::Met;
+use super::json::plain_run;
 use super::{Json, Machine, Mode, is_ws};
 use crate::program::{Found, Program, RegionId, RegionKind, Search, Step};
 
@@ -176,11 +177,18 @@ impl Machine {
                     }
                 }
                 ArgsState::Quoted(from, mut state) => {
+                    let plain = if state == Unescape::Plain { plain_run(&bytes[i..]) } else { 0 };
+                    if plain > 0 {
+                        self.quoted_args(&bytes[i..i + plain], self.at + i as u64);
+                        i += plain;
+                        continue;
+                    }
+                    // One byte at a time, so that what it stands for has its place.
                     let mut inner = Vec::new();
-                    let (used, ended) = state.run(&bytes[i..], b'"', &mut inner);
+                    let (_, ended) = state.run(&bytes[i..=i], b'"', &mut inner);
                     self.args = ArgsState::Quoted(from, state);
                     self.quoted_args(&inner, self.at + i as u64);
-                    i += used;
+                    i += 1;
                     if ended {
                         let empty = self.call.as_ref().is_some_and(|call| call.args == CallArgs::None);
                         if !empty {
@@ -218,6 +226,7 @@ impl Machine {
     fn quoted_args(&mut self, inner: &[u8], at: u64) {
         let mut rest = inner;
         while let Some(&first) = rest.first() {
+            let at = at + (inner.len() - rest.len()) as u64;
             if !self.inner.begun() && is_ws(first) {
                 rest = &rest[1..];
                 continue;
