@@ -11,6 +11,8 @@ use crate::{Bound, Decimal, NumberRules, StringRules};
 
 /// How deep required members are searched for a contradiction.
 const EMPTY_DEPTH: usize = 4;
+/// Most alternatives that an intersection or a difference of objects may multiply to.
+const MAX_ALTERNATIVES: usize = 1024;
 /// Longest array whose items are told apart one by one in a difference.
 const UNROLL: u64 = 16;
 
@@ -258,16 +260,26 @@ impl Builder<'_> {
         for x in &a.objects {
             for y in &b.objects {
                 if let Some(atom) = self.and_object(x, y)? {
-                    push_new(&mut out.objects, atom);
+                    self.push_object(&mut out.objects, atom)?;
                 }
             }
         }
         Ok(out)
     }
 
+    /// Adds an alternative, at the price of comparing it with the others.
+    fn push_object(&mut self, list: &mut Vec<ObjectAtom>, atom: ObjectAtom) -> Result<()> {
+        self.steps_for(list.len() / 8 + atom.properties.len() / 8)?;
+        if list.len() >= MAX_ALTERNATIVES {
+            return Err(self.too_large("alternatives of one object", MAX_ALTERNATIVES));
+        }
+        push_new(list, atom);
+        Ok(())
+    }
+
     /// Adds `b` to `a`. With `tracked`, atoms also differ by what they have looked at and nothing is swallowed.
     pub(crate) fn union(&mut self, a: &mut Form, b: Form, tracked: bool) -> Result<()> {
-        self.steps_for(a.objects.len().saturating_mul(b.objects.len()) / 16 + 1)?;
+        self.steps_for(a.objects.len().saturating_mul(b.objects.len()) / 8 + 1)?;
         a.null |= b.null;
         a.bools |= b.bools;
         for atom in b.numbers {
@@ -501,8 +513,7 @@ impl Builder<'_> {
 
     fn minus_object(&mut self, a: &ObjectAtom, b: &ObjectAtom, out: &mut Vec<ObjectAtom>) -> Result<()> {
         if self.disjoint_objects(a, b, EMPTY_DEPTH)? {
-            push_new(out, a.clone());
-            return Ok(());
+            return self.push_object(out, a.clone());
         }
         let mut pieces = Vec::new();
         let one = |name: &str, id: Id, required: bool| {
@@ -550,7 +561,7 @@ impl Builder<'_> {
         }
         for piece in pieces {
             if let Some(atom) = self.and_object(a, &piece)? {
-                push_new(out, atom);
+                self.push_object(out, atom)?;
             }
         }
         Ok(())

@@ -45,12 +45,12 @@ pub enum SchemaError {
         /// JSON pointer of the schema that was met again.
         pointer: String,
     },
-    /// A limit of [`Options`](crate::Options) was reached.
+    /// A limit was reached: of [`Options`](crate::Options), or of alternatives that keywords multiply to.
     #[error("schema is too large to normalise at `{pointer}`: more than {limit} {what}")]
     TooLarge {
         /// JSON pointer of the schema that was being worked on.
         pointer: String,
-        /// What was counted: `nodes`, `steps`, `nested schemas`.
+        /// What was counted: `nodes`, `steps`, `nested schemas`, `alternatives of one object`.
         what: &'static str,
         /// The limit.
         limit: usize,

@@ -20,7 +20,7 @@ pub struct Options {
     pub formats: Formats,
     /// Most nodes (distinct sub-schemas after expansion).
     pub max_nodes: usize,
-    /// Most merge steps.
+    /// Most merge steps; one is in the order of a microsecond.
     pub max_steps: usize,
     /// Deepest nesting of schemas that apply to the same value (`allOf` in `anyOf` in `$ref` ...).
     pub max_depth: usize,
@@ -33,7 +33,7 @@ impl Default for Options {
             draft: None,
             formats: Formats::Enforce,
             max_nodes: 50_000,
-            max_steps: 500_000,
+            max_steps: 200_000,
             max_depth: 64,
         }
     }
@@ -44,6 +44,8 @@ impl Default for Options {
 pub enum Formats {
     /// Known formats restrict strings; unknown ones are refused (noted in lenient mode).
     Enforce,
+    /// Known formats restrict strings; unknown ones say nothing, as the specification has it, and are noted.
+    EnforceKnown,
     /// Formats say nothing, as in the default vocabulary of 2020-12.
     Annotate,
 }

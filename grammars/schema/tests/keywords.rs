@@ -349,6 +349,16 @@ fn lenient_mode_lists_what_it_drops() {
 }
 
 #[test]
+fn unknown_formats_can_be_annotations() {
+    let options = Options { formats: toolglot_schema::Formats::EnforceKnown, ..Options::default() };
+    let document = json!({"properties": {"a": {"format": "shoe-size"}, "b": {"format": "ipv4"}}});
+    let schema = Schema::compile(&document, &options).unwrap();
+    assert!(schema.accepts(&json!({"a": "42", "b": "1.2.3.4"})));
+    assert!(!schema.accepts(&json!({"b": "1.2.3"})));
+    assert_eq!(schema.notes()[0].pointer, "/properties/a");
+}
+
+#[test]
 fn draft_4_has_its_own_words() {
     let document = json!({
         "$schema": "http://json-schema.org/draft-04/schema#",

@@ -237,7 +237,7 @@ impl<'a> Builder<'a> {
             (rules.patterns, rules.excluded) = read.unwrap_or_default();
         }
         if let Some(Value::String(name)) = k.format
-            && self.options.formats == Formats::Enforce
+            && self.options.formats != Formats::Annotate
         {
             let found =
                 self.keyword(scope, "format", |b| match format::find(name, scope.draft < Draft::Draft7) {
@@ -249,6 +249,16 @@ impl<'a> Builder<'a> {
                         Ok(None)
                     }
                     format::Found::Refused(why) => Err(b.unsupported(scope.place, "format", why).into()),
+                    format::Found::Unknown => {
+                        let why = format!(
+                            "`{name}` is not a known format; use a pattern, or another `formats` option"
+                        );
+                        if b.options.formats == Formats::Enforce {
+                            return Err(b.unsupported(scope.place, "format", why).into());
+                        }
+                        b.note(scope.place, "format", NoteKind::Dropped, why);
+                        Ok(None)
+                    }
                 })?;
             if let Some((pattern, max)) = found.flatten() {
                 rules.patterns.push(pattern);
