@@ -4,6 +4,7 @@ mod jobs;
 mod mlx;
 mod mlx_fixtures;
 mod schema_suite;
+mod plugins;
 mod shell;
 mod templates;
 
@@ -34,6 +35,8 @@ enum Chore {
     MlxFixtures(mlx_fixtures::Args),
     /// Judge our schema compiler by the official JSON-Schema-Test-Suite
     SchemaSuite(schema_suite::Args),
+    /// Build the plugins that the tests load, or check the committed ones
+    Plugins(plugins::Args),
     /// Compare the rendering of chat templates with jinja2
     Templates(templates::Args),
 }
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Chore::MlxBindings(args) => mlx::bindings(&args),
         Chore::MlxFixtures(args) => mlx_fixtures::run(&args),
         Chore::SchemaSuite(args) => schema_suite::run(&args),
+        Chore::Plugins(args) => plugins::plugins(&args),
         Chore::Templates(args) => templates::run(&args),
     };
     match result {

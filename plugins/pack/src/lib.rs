@@ -35,7 +35,7 @@ pub enum PackError {
     /// The folder holds code, which only a compiler can turn into WebAssembly.
     #[error(
         "{path} is code, and packing takes data only: compile the family for wasm32-unknown-unknown with \
-         the toolglot-plugin SDK instead (docs/write-a-plugin.md)",
+         the toolglot-plugin SDK instead (docs/src/write-a-plugin.md)",
         path = path.display()
     )]
     HasCode {
@@ -93,6 +93,32 @@ pub fn pack_manifest(manifest: &Manifest, template: Option<&str>) -> Result<Vec<
     wit_component::embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)
         .map_err(|error| PackError::Encode(format!("{error:#}")))?;
     encode(&core)
+}
+
+/// A component for every family folder in `families`: data is packed, and what has code comes compiled, as
+/// `<id>.wasm` from the folder `compiled`. Sorted by id.
+///
+/// # Errors
+/// As [`pack`]; [`PackError::HasCode`] for a family that `compiled` lacks.
+pub fn components(families: &Path, compiled: &Path) -> Result<Vec<(String, Vec<u8>)>, PackError> {
+    let fail = |error| PackError::Read { path: families.to_owned(), error };
+    let mut components = Vec::new();
+    for entry in std::fs::read_dir(families).map_err(fail)? {
+        let folder = entry.map_err(fail)?.path();
+        if !folder.join("family.toml").is_file() {
+            continue;
+        }
+        let id = manifest(&folder, 0)?.id;
+        let path = compiled.join(format!("{id}.wasm"));
+        let bytes = if folder.join("family.rs").exists() && path.exists() {
+            std::fs::read(&path).map_err(|error| PackError::Read { path, error })?
+        } else {
+            pack(&folder)?
+        };
+        components.push((id, bytes));
+    }
+    components.sort();
+    Ok(components)
 }
 
 /// Makes a component of a core module that a compiler built with the SDK. The module carries the contract's

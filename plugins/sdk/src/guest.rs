@@ -4,10 +4,10 @@
 #![allow(unsafe_code, unreachable_pub, missing_docs, reason = "the bindings that a macro generates")]
 
 use std::cell::RefCell;
-use std::sync::{Arc, Once};
+use std::sync::Once;
 
 use toolglot_format::{Channel, Event, FinishReason, Format, MalformedReason, Piece, Plan};
-use toolglot_parsers::{BuiltinFamily, FamilyError, Parser, Program, Session, SessionOptions};
+use toolglot_parsers::{BuiltinFamily, FamilyError, Session, SessionOptions};
 
 use self::exports::toolglot::family::plugin;
 use self::toolglot::family::{logging, types};
@@ -45,9 +45,12 @@ impl plugin::Guest for Plugin {
 
     fn describe() -> types::Description {
         let family = family();
-        let mut abilities = types::Abilities::SESSION;
+        let mut abilities = types::Abilities::empty();
         if family.lower().is_some() {
             abilities |= types::Abilities::LOWER;
+        }
+        if family.sessions().is_some() || cfg!(feature = "interpreter") {
+            abilities |= types::Abilities::SESSION;
         }
         types::Description {
             contract: "0.1".into(),
@@ -90,15 +93,7 @@ impl plugin::GuestSession for Turn {
         let options = SessionOptions::default();
         let session = match family.sessions() {
             Some(open) if format.has_extern() => open(&plan, &format, options).map_err(refusal)?,
-            _ => {
-                let program =
-                    Program::new(&format).map_err(|error| types::Error::Other(error.to_string()))?;
-                if program.has_extern() {
-                    let why = "the format leaves text to plugin code, and this plugin has none for it";
-                    return Err(types::Error::Other(why.into()));
-                }
-                Box::new(Parser::new(Arc::new(program), &plan, options))
-            }
+            _ => interpreter(&format, &plan, options)?,
         };
         Ok(plugin::Session::new(Turn(RefCell::new(State { session, events: Vec::new() }))))
     }
@@ -126,6 +121,27 @@ impl plugin::GuestSession for Turn {
         session.finish(reason, events);
         events.drain(..).map(event).collect()
     }
+}
+
+#[cfg(feature = "interpreter")]
+fn interpreter(
+    format: &Format,
+    plan: &Plan,
+    options: SessionOptions,
+) -> Result<Box<dyn Session>, types::Error> {
+    use toolglot_parsers::{Parser, Program};
+
+    let program = Program::new(format).map_err(|error| types::Error::Other(error.to_string()))?;
+    if program.has_extern() {
+        let why = "the format leaves text to plugin code, and this plugin has none for it";
+        return Err(types::Error::Other(why.into()));
+    }
+    Ok(Box::new(Parser::new(std::sync::Arc::new(program), plan, options)))
+}
+
+#[cfg(not(feature = "interpreter"))]
+fn interpreter(_: &Format, _: &Plan, _: SessionOptions) -> Result<Box<dyn Session>, types::Error> {
+    Err(types::Error::Unsupported("this plugin leaves formats to the host".into()))
 }
 
 fn plan(json: &str) -> Result<Plan, types::Error> {
