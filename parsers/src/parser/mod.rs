@@ -189,6 +189,9 @@ impl Machine {
 
     #[inline]
     fn take(&mut self, p: &Program, bytes: &[u8], special: Option<bool>) {
+        if bytes.is_empty() {
+            return;
+        }
         match special {
             Some(true) => self.take_special(p, bytes),
             _ => {

@@ -20,7 +20,7 @@ use toolglot_parsers::{Family, Registry, SessionOptions};
 
 use crate::generate::{Sample, literals, mash, sample};
 
-/// Runs a law on every family, `cases` times each.
+/// Runs a law on every family, `cases` times each, or as often as `PROPTEST_CASES` says.
 pub(crate) fn every_family<S: Strategy>(
     cases: u32,
     strategy: impl Fn(&dyn Family) -> S,
@@ -31,6 +31,8 @@ pub(crate) fn every_family<S: Strategy>(
     let registry = Registry::builtin().unwrap();
     let families: Vec<Arc<dyn Family>> = registry.iter().cloned().collect();
     assert!(families.len() >= 4, "{families:?}", families = families.len());
+    let wanted = std::env::var("PROPTEST_CASES").ok().and_then(|number| number.parse().ok());
+    let cases = wanted.unwrap_or(cases);
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 4000, ..Config::default() };
     let mut failures = String::new();
     for family in families {
