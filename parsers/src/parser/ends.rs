@@ -36,6 +36,10 @@ impl Machine {
         if in_data {
             return self.advance(p, bytes);
         }
+        // Settling what waited may have begun a call.
+        if self.call.is_some() {
+            self.keep_raw(bytes);
+        }
         let at = self.at;
         self.at += bytes.len() as u64;
         if self.junk_from.is_none() {
