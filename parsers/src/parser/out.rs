@@ -80,6 +80,8 @@ impl Out {
         let clean = self.tail_len == 0 && self.bad.is_none();
         if let (true, Ok(mut text)) = (clean, std::str::from_utf8(bytes)) {
             let sink = self.sink();
+            // Room for some escapes, so that most chunks cost one allocation.
+            sink.reserve(text.len() + text.len() / 8 + 4);
             loop {
                 let (plain, rest) = text.split_at(plain_run(text.as_bytes()));
                 sink.push_str(plain);
