@@ -1,5 +1,7 @@
 //! The suite without MLX and without plugins.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod cases;
 mod detection;
 mod generate;
