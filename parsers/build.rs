@@ -98,7 +98,8 @@ fn write_module(code: &mut String, folder: &Path, manifest: &Manifest) {
         ),
         None => (String::new(), "None"),
     };
-    let title = &manifest.title;
+    // Titles are plain text; rustdoc would read markers in them as HTML.
+    let title = manifest.title.replace('<', "\\<");
     let id = &manifest.id;
     let _ = write!(
         code,

@@ -1,6 +1,6 @@
 //! Streaming parser and printer for every [`Format`], and the built-in families.
 //!
-//! One engine interprets any Format leniently ([`Parser`]) and one prints it ([`print`]): no family has a
+//! One engine interprets any Format leniently ([`Parser`]) and one prints it ([`print()`]): no family has a
 //! parser of its own. Families are folders in `parsers/families`, found by the build script, and reach
 //! callers through a [`Registry`]. This crate knows no tokens, no grammar and no chat template engine; the
 //! library part uses no threads, clocks or files, so that it also runs inside a WASM guest.
