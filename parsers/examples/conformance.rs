@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use toolglot_parsers::Registry;
-use toolglot_parsers::conformance::{Case, run};
+use toolglot_parsers::conformance::{Case, Known, run};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -24,8 +24,16 @@ fn conformance(arguments: &[String]) -> Result<bool, Box<dyn std::error::Error>>
     let family = arguments.get(1).map(String::as_str).filter(|id| *id != "all");
     let report = run(&Registry::builtin()?, &cases, family);
     print!("{report}");
+    let known = Known::builtin();
+    println!("\n{}", report.differences(&known));
+    for result in report.unexplained(&known) {
+        println!("not explained: {} {}", result.id, result.origin);
+    }
+    for id in report.outdated(&known) {
+        println!("agrees by now: {id}");
+    }
     if let Some(out) = arguments.get(2) {
         std::fs::write(out, report.to_jsonl())?;
     }
-    Ok(report.unequal_cuts().next().is_none())
+    Ok(report.unequal_cuts().next().is_none() && report.unexplained(&known).next().is_none())
 }

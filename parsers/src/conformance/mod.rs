@@ -8,11 +8,13 @@
 
 mod case;
 mod compare;
+mod known;
 mod report;
 mod run;
 
 pub use case::{Case, CaseError, ExpectedCall};
 pub use compare::{Agreement, Parts, Policy};
+pub use known::{Known, Reason};
 pub use report::{Report, Row};
 
 use std::collections::BTreeSet;

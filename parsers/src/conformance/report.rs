@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 
 use serde_json::json;
 
-use super::{Agreement, Case, CaseResult};
+use super::{Agreement, Case, CaseResult, Known};
 
 /// The results of a run.
 #[derive(Debug, Default)]
@@ -109,6 +109,35 @@ impl Report {
     /// Results that differ, each with its case.
     pub fn differing(&self) -> impl Iterator<Item = (&Case, &CaseResult)> {
         self.cases.iter().zip(&self.results).filter(|(_, result)| result.agreement == Agreement::Differs)
+    }
+
+    /// Results that differ and that `known` does not explain.
+    pub fn unexplained<'a>(&'a self, known: &'a Known) -> impl Iterator<Item = &'a CaseResult> {
+        self.differing().map(|(_, result)| result).filter(|result| known.reason(&result.id).is_none())
+    }
+
+    /// Ids that `known` explains and that agree in this run.
+    pub fn outdated<'a>(&'a self, known: &'a Known) -> impl Iterator<Item = &'a str> {
+        let agrees = |id: &str| {
+            self.results.iter().any(|result| result.id == id && result.agreement != Agreement::Differs)
+        };
+        known.iter().map(|(id, _)| id).filter(move |id| agrees(id))
+    }
+
+    /// A Markdown table of the results that differ, with the reasons that `known` gives.
+    pub fn differences(&self, known: &Known) -> String {
+        let mut table = String::from(
+            "| case | family | tier | from | kind | why |\n| --- | --- | --- | --- | --- | --- |\n",
+        );
+        for (_, result) in self.differing() {
+            let (kind, why) = match known.reason(&result.id) {
+                Some(reason) => (reason.kind.replace('_', " "), reason.why.as_str()),
+                None => ("not explained".to_owned(), ""),
+            };
+            let cells = [&result.id, &result.family, &result.tier, &result.origin, &kind, why];
+            table += &format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | "));
+        }
+        table
     }
 
     /// One row per family and tier, then one per tier over all families.
