@@ -1,5 +1,7 @@
 //! What packing takes, what it refuses, and that it gives the same bytes each time.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::path::{Path, PathBuf};
 
 use toolglot_plugin_pack::{PackError, encode, pack};

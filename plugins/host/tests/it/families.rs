@@ -41,8 +41,9 @@ fn every_built_in_family_is_the_same_as_a_component() {
     for family in &components {
         let id = &family.manifest().id;
         let same = native.get(id).unwrap();
-        assert_eq!(family.manifest(), same.manifest());
-        assert_eq!(family.template(), same.template());
+        let stale = "its sources have changed: run `cargo dev plugins`";
+        assert_eq!(family.manifest(), same.manifest(), "{id}: {stale}");
+        assert_eq!(family.template(), same.template(), "{id}: {stale}");
         assert_eq!(family.format(&weather()).unwrap(), same.format(&weather()).unwrap());
         for output in OUTPUTS {
             assert_eq!(both_cuts(&**family, output), both_cuts(&**same, output), "{id}: {output}");

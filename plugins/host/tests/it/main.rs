@@ -1,5 +1,7 @@
 //! The host against packed families, the prebuilt fixtures, and everything a plugin can do wrong.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod describe;
 mod families;
 mod hostile;

@@ -83,7 +83,7 @@ fn compiled_code_is_kept_and_checked() {
         let start = Instant::now();
         let host = PluginHost::new(cached.clone()).unwrap();
         let loaded = host.load_bytes("memo.wasm", bytes).unwrap();
-        assert_eq!(loaded.format(&plan(&[])).unwrap().has_extern(), true);
+        assert!(loaded.format(&plan(&[])).unwrap().has_extern());
         (loaded.loaded(), start.elapsed())
     };
     let memo = prebuilt("memo");
