@@ -31,7 +31,11 @@ def _text(rng: random.Random, shape: Shape) -> Value:
 
 
 def _choice(*choices: str) -> Param:
-    return Param("unit", {"type": "string", "enum": list(choices)}, False, lambda rng, _: (lambda c: Value(c, c))(rng.choice(choices)))
+    def draw(rng: random.Random, _: Shape) -> Value:
+        text = rng.choice(choices)
+        return Value(text, text)
+
+    return Param("unit", {"type": "string", "enum": list(choices)}, False, draw)
 
 
 def _p(name: str, kind: str, required: bool = True, city: bool = False) -> Param:
@@ -54,7 +58,8 @@ CLASSICS: tuple[Classic, ...] = (
     _c("send_email", "send an email", [_p("to", "string"), _p("subject", "string")],
        "Send an email to {to} about {subject}", "Email {to} with subject {subject}", "Write {to} a mail about {subject}"),
     _c("set_timer", "set a timer", [_p("minutes", "integer"), _p("label", "string", False)],
-       "Set a timer for {minutes} minutes", "Timer for {minutes} minutes please", "Start a {minutes} minute timer called {label}"),
+       "Set a timer for {minutes} minutes", "Timer for {minutes} minutes please",
+       "Start a {minutes} minute timer called {label}"),
     _c("convert_currency", "convert money", [_p("amount", "number"), _p("from", "string"), _p("to", "string")],
        "Convert {amount} from {from} to {to}", "How much is {amount} {from} in {to}?"),
     _c("create_event", "create a calendar event", [_p("title", "string"), _p("date", "string")],
@@ -67,7 +72,8 @@ CLASSICS: tuple[Classic, ...] = (
        "Read the file {path}", "Open {path}", "Show me what is in {path}"),
     _c("get_stock_price", "get the price of a stock", [_p("symbol", "string")],
        "What is the stock price of {symbol}?", "How much is {symbol} trading at?", "price of {symbol} stock"),
-    _c("book_flight", "book a flight", [_p("origin", "string", city=True), _p("destination", "string", city=True), _p("date", "string", False)],
+    _c("book_flight", "book a flight",
+       [_p("origin", "string", city=True), _p("destination", "string", city=True), _p("date", "string", False)],
        "Book a flight from {origin} to {destination}", "I need to fly from {origin} to {destination} on {date}"),
     _c("translate", "translate text", [_p("text", "string"), _p("language", "string")],
        "Translate {text} to {language}", "How do you say {text} in {language}?"),

@@ -44,7 +44,8 @@ _CLOSE = ("", "", "", ".", "?", " please", ", thanks", "!")
 _BOTH = (" and ", " and also ", ", then ", " and then ", "; also ")
 _GREET = (
     ("hello", "Hello! How can I help?"), ("hi there", "Hello! How can I help?"), ("Hi!", "Hello! How can I help?"),
-    ("good morning", "Hello! How can I help?"), ("hey", "Hello! How can I help?"), ("Hello, how are you?", "Hello! How can I help?"),
+    ("good morning", "Hello! How can I help?"), ("hey", "Hello! How can I help?"),
+    ("Hello, how are you?", "Hello! How can I help?"),
     ("thanks", "You are welcome."), ("Thank you!", "You are welcome."), ("thanks a lot", "You are welcome."),
     ("bye", "Goodbye."), ("Goodbye!", "Goodbye."), ("see you", "Goodbye."),
 )
