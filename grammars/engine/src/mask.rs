@@ -4,31 +4,51 @@
 //! token can reach; it is remembered under exactly these, so it is found again at any depth and in any output.
 
 use crate::GrammarError;
-use crate::compiled::Context;
-use crate::machine::{Frame, Head, Leaf, Machine, UNTOUCHED};
+use crate::compiled::{CompiledGrammar, Context};
+use crate::machine::{ByteSet, Frame, Head, Leaf, Machine, UNTOUCHED};
+use crate::pack::{Pack, Packs, Window};
+use crate::terminal::Terminal;
 use crate::trie::TokenTrie;
 use crate::vocab::Vocabulary;
 use rustc_hash::FxHashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// A set of tokens, stored by its size.
 pub(crate) enum TokenSet {
     List(Box<[u32]>),
     Dense(Box<[u32]>),
+    /// A shared set and some more tokens.
+    Joined(Arc<TokenSet>, Box<[u32]>),
 }
 
 impl TokenSet {
-    /// Adds this set to `mask`.
-    pub(crate) fn add_to(&self, mask: &mut [u32]) {
+    /// The tokens of a mask.
+    pub(crate) fn from_words(words: &[u32]) -> TokenSet {
+        let count: usize = words.iter().map(|w| w.count_ones() as usize).sum();
+        if count * 2 < words.len() { TokenSet::List(list(words)) } else { TokenSet::Dense(words.into()) }
+    }
+
+    /// Adds this set to `mask`; a `blank` mask holds garbage and is overwritten.
+    pub(crate) fn add_to(&self, mask: &mut [u32], blank: bool) {
         match self {
             TokenSet::List(list) => {
+                if blank {
+                    mask.fill(0);
+                }
                 for &token in list {
                     set(mask, token);
                 }
             }
+            TokenSet::Dense(words) if blank => mask.copy_from_slice(words),
             TokenSet::Dense(words) => {
                 for (to, from) in mask.iter_mut().zip(words) {
                     *to |= from;
+                }
+            }
+            TokenSet::Joined(base, more) => {
+                base.add_to(mask, blank);
+                for &token in more {
+                    set(mask, token);
                 }
             }
         }
@@ -38,6 +58,7 @@ impl TokenSet {
         match self {
             TokenSet::List(list) => list.len() * 4,
             TokenSet::Dense(words) => words.len() * 4,
+            TokenSet::Joined(_, more) => more.len() * 4,
         }
     }
 }
@@ -49,9 +70,10 @@ pub(crate) fn set(mask: &mut [u32], token: u32) {
 
 const MEMORY_LIMIT: usize = 64 << 20;
 
-/// The masks of heads seen so far.
+/// The masks of heads seen so far, and the packs of the grammar's terminals.
 pub(crate) struct MaskMemory {
     inner: RwLock<Memory>,
+    packs: Vec<OnceLock<Arc<Packs>>>,
 }
 
 #[derive(Default)]
@@ -63,18 +85,21 @@ struct Memory {
 }
 
 impl MaskMemory {
-    pub(crate) fn new(_terminals: usize) -> MaskMemory {
-        MaskMemory { inner: RwLock::default() }
+    pub(crate) fn new(terminals: usize) -> MaskMemory {
+        MaskMemory { inner: RwLock::default(), packs: (0..terminals).map(|_| OnceLock::new()).collect() }
+    }
+
+    fn packs(&self, vocabulary: &Vocabulary, id: u32, terminal: &Terminal) -> &Packs {
+        self.packs[id as usize].get_or_init(|| vocabulary.packs().of(terminal))
     }
 
     /// Adds a head's mask to `mask` if it is remembered.
-    fn recall(&self, machine: &Machine, head: Head, mask: &mut [u32]) -> bool {
+    fn recall(&self, machine: &Machine, leaf: Leaf, mut stack: u32, mask: &mut [u32], blank: bool) -> bool {
         let memory = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(&(mut entry)) = memory.leaves.get(&head.leaf) else { return false };
-        let mut stack = head.stack;
+        let Some(&(mut entry)) = memory.leaves.get(&leaf) else { return false };
         loop {
             if let Some(set) = &memory.entries[entry as usize] {
-                set.add_to(mask);
+                set.add_to(mask, blank);
                 return true;
             }
             let cell = machine.cell(stack);
@@ -87,7 +112,7 @@ impl MaskMemory {
     }
 
     /// Remembers a mask that depends on the leaf and the topmost `frames` frames.
-    fn store(&self, machine: &Machine, head: Head, frames: u32, set: TokenSet) {
+    fn store(&self, machine: &Machine, leaf: Leaf, mut stack: u32, frames: u32, set: TokenSet) {
         let mut memory = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let memory = &mut *memory;
         if memory.bytes > MEMORY_LIMIT {
@@ -99,8 +124,7 @@ impl MaskMemory {
             entries.push(None);
             entries.len() as u32 - 1
         };
-        let mut entry = *memory.leaves.entry(head.leaf).or_insert_with(&mut fresh);
-        let mut stack = head.stack;
+        let mut entry = *memory.leaves.entry(leaf).or_insert_with(&mut fresh);
         for _ in 0..frames {
             let cell = machine.cell(stack);
             entry = *memory.edges.entry((entry, cell.frame)).or_insert_with(&mut fresh);
@@ -111,46 +135,122 @@ impl MaskMemory {
 }
 
 /// Scratch space for masks.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct MaskScratch {
     heads: Vec<Head>,
     words: Vec<u32>,
 }
 
-/// Adds the tokens that a head allows to `mask`. Not for `End` and `Special`.
+impl Clone for MaskScratch {
+    /// Scratch space is worth nothing to a copy.
+    fn clone(&self) -> Self {
+        MaskScratch::default()
+    }
+}
+
+/// Adds the tokens that a head allows to `mask`. Not for `End` and `Special`. Returns whether the mask is still blank:
+/// it never is.
 pub(crate) fn add_head(
-    ctx: Context<'_>,
-    vocabulary: &Vocabulary,
-    memory: &MaskMemory,
+    compiled: &CompiledGrammar,
     machine: &mut Machine,
     scratch: &mut MaskScratch,
     head: Head,
     mask: &mut [u32],
-) -> Result<(), GrammarError> {
-    if memory.recall(machine, head, mask) {
-        return Ok(());
+    blank: bool,
+) -> Result<bool, GrammarError> {
+    let (vocabulary, memory) = (&*compiled.vocabulary, &compiled.memory);
+    let mut key = head.leaf;
+    let mut pack = None;
+    if let Leaf::Terminal { id, state, count } = head.leaf {
+        let terminal = &compiled.grammar.terminals[id as usize];
+        if !terminal.shaped {
+            let of = memory.packs(vocabulary, id, terminal).get(terminal, vocabulary, state)?;
+            let window = of.window(terminal, count);
+            // Counts that make no difference within one token share their mask.
+            key = Leaf::Terminal { id, state, count: u64::from(window.need) << 32 | u64::from(window.left) };
+            pack = Some((of, window));
+        }
     }
-    scratch.words.clear();
-    scratch.words.resize(vocabulary.mask_words(), 0);
-    scratch.heads.clear();
-    scratch.heads.push(head);
+    if memory.recall(machine, key, head.stack, mask, blank) {
+        return Ok(false);
+    }
     let cells = machine.cells.len();
     machine.low = UNTOUCHED;
-    let mut walk = Walk { ctx, machine, heads: &mut scratch.heads, words: &mut scratch.words };
-    let done = walk.children(vocabulary.trie(), 0, 0, 1);
+    scratch.heads.clear();
+    let done = match &pack {
+        Some((pack, window)) => with_pack(compiled, machine, scratch, head, pack, *window),
+        None => Ok(None),
+    };
+    let done = match done {
+        Ok(Some(set)) => Ok(set),
+        Ok(None) => from_root(compiled, machine, scratch, head),
+        Err(error) => Err(error),
+    };
     machine.cells.truncate(cells);
-    done?;
+    let set = done?;
     let depth = machine.cell(head.stack).depth;
     let frames = if machine.low > depth { 0 } else { depth - machine.low + 1 };
-    let count: usize = scratch.words.iter().map(|w| w.count_ones() as usize).sum();
-    let set = if count * 2 < scratch.words.len() {
-        TokenSet::List(list(&scratch.words))
-    } else {
-        TokenSet::Dense(scratch.words.as_slice().into())
-    };
-    set.add_to(mask);
-    memory.store(machine, head, frames, set);
-    Ok(())
+    set.add_to(mask, blank);
+    memory.store(machine, key, head.stack, frames, set);
+    Ok(false)
+}
+
+/// A head's mask by walking the whole vocabulary.
+fn from_root(
+    compiled: &CompiledGrammar,
+    machine: &mut Machine,
+    scratch: &mut MaskScratch,
+    head: Head,
+) -> Result<TokenSet, GrammarError> {
+    scratch.words.clear();
+    scratch.words.resize(compiled.vocabulary.mask_words(), 0);
+    scratch.heads.clear();
+    scratch.heads.push(head);
+    let tokens = Into::Words(&mut scratch.words);
+    let mut walk = Walk { ctx: compiled.context(), machine, heads: &mut scratch.heads, out: tokens };
+    walk.from_first_bytes(compiled.vocabulary.trie(), 0, 1)?;
+    Ok(TokenSet::from_words(&scratch.words))
+}
+
+/// A terminal's mask: the tokens that stay inside, and those whose tails the continuation takes. `None` if the whole
+/// vocabulary had better be walked.
+fn with_pack(
+    compiled: &CompiledGrammar,
+    machine: &mut Machine,
+    scratch: &mut MaskScratch,
+    head: Head,
+    pack: &Pack,
+    window: Window,
+) -> Result<Option<TokenSet>, GrammarError> {
+    let (ctx, trie) = (compiled.context(), compiled.vocabulary.trie());
+    let inside = pack.inside(&compiled.vocabulary, window);
+    if !pack.may_end() {
+        return Ok(Some(TokenSet::Joined(inside, Box::default())));
+    }
+    machine.resume(ctx, head.stack, 0, &mut scratch.heads)?;
+    let mut first = ByteSet::default();
+    for head in &scratch.heads {
+        head.leaf.first_bytes(ctx, &mut first)?;
+    }
+    if pack.ends_everywhere() && first.len() > 24 {
+        return Ok(None);
+    }
+    let mut list = pack.ended(trie, window).to_vec();
+    let to = scratch.heads.len();
+    let tokens = Into::List(&mut list);
+    let mut walk = Walk { ctx, machine, heads: &mut scratch.heads, out: tokens };
+    for byte in first.iter() {
+        let tails = pack.tails(trie, window, byte);
+        walk.children(&tails, 0, 0, to)?;
+    }
+    if list.len() * 2 < scratch.words.len().max(2048) {
+        return Ok(Some(TokenSet::Joined(inside, list.into())));
+    }
+    scratch.words.clear();
+    scratch.words.resize(compiled.vocabulary.mask_words(), 0);
+    inside.add_to(&mut scratch.words, false);
+    list.iter().for_each(|&token| set(&mut scratch.words, token));
+    Ok(Some(TokenSet::from_words(&scratch.words)))
 }
 
 fn list(words: &[u32]) -> Box<[u32]> {
@@ -165,15 +265,35 @@ fn list(words: &[u32]) -> Box<[u32]> {
     out.into_boxed_slice()
 }
 
+/// Where the tokens of a walk go.
+enum Into<'a> {
+    Words(&'a mut [u32]),
+    List(&'a mut Vec<u32>),
+}
+
 /// A walk down a token trie, heads in hand.
 struct Walk<'a> {
     ctx: Context<'a>,
     machine: &'a mut Machine,
     heads: &'a mut Vec<Head>,
-    words: &'a mut [u32],
+    out: Into<'a>,
 }
 
 impl Walk<'_> {
+    /// Visits the children of the root that the heads `from..to` can begin with.
+    fn from_first_bytes(&mut self, trie: &TokenTrie, from: usize, to: usize) -> Result<(), GrammarError> {
+        let mut first = ByteSet::default();
+        for head in &self.heads[from..to] {
+            head.leaf.first_bytes(self.ctx, &mut first)?;
+        }
+        for byte in first.iter() {
+            if let Some(child) = trie.child(0, byte) {
+                self.child(trie, child, from, to)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Visits the children of `parent` with the heads `from..to`.
     fn children(
         &mut self,
@@ -182,28 +302,42 @@ impl Walk<'_> {
         from: usize,
         to: usize,
     ) -> Result<(), GrammarError> {
+        if to - from == 1
+            && let Some(byte) = self.heads[from].leaf.literal(self.ctx)
+        {
+            return match trie.child(parent, byte) {
+                Some(child) => self.child(trie, child, from, to),
+                None => Ok(()),
+            };
+        }
         let end = trie.node(parent).end;
         let mut child = parent + 1;
-        let cells = self.machine.cells.len();
         while child < end {
-            let node = trie.node(child);
-            for index in from..to {
-                let head = self.heads[index];
-                self.machine.step(self.ctx, head, node.byte, to, self.heads)?;
-            }
-            let reached = self.heads.len();
-            if reached > to {
-                for &token in trie.tokens(child) {
-                    set(self.words, token);
-                }
-                if node.end > child + 1 {
-                    self.children(trie, child, to, reached)?;
-                }
-                self.heads.truncate(to);
-            }
-            self.machine.cells.truncate(cells);
-            child = node.end;
+            self.child(trie, child, from, to)?;
+            child = trie.node(child).end;
         }
+        Ok(())
+    }
+
+    fn child(&mut self, trie: &TokenTrie, child: u32, from: usize, to: usize) -> Result<(), GrammarError> {
+        let node = trie.node(child);
+        let cells = self.machine.cells.len();
+        for index in from..to {
+            let head = self.heads[index];
+            self.machine.step(self.ctx, head, node.byte, to, self.heads)?;
+        }
+        let reached = self.heads.len();
+        if reached > to {
+            match &mut self.out {
+                Into::Words(words) => trie.tokens(child).iter().for_each(|&token| set(words, token)),
+                Into::List(list) => list.extend_from_slice(trie.tokens(child)),
+            }
+            if node.end > child + 1 {
+                self.children(trie, child, to, reached)?;
+            }
+            self.heads.truncate(to);
+        }
+        self.machine.cells.truncate(cells);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::GrammarError;
 use crate::compiled::CompiledGrammar;
-use crate::machine::{Head, Leaf, Machine};
+use crate::machine::{ByteSet, Head, Leaf, Machine};
 use crate::mask::{MaskScratch, add_head, set};
 use crate::vocab::TokenKind;
 use std::sync::Arc;
@@ -89,25 +89,25 @@ impl Matcher {
         if mask.len() != need {
             return Err(GrammarError::MaskLength { got: mask.len(), need });
         }
-        mask.fill(0);
         let mark = self.mark();
-        if mark.terminated {
-            return Ok(());
-        }
+        let mut blank = true;
         for index in mark.heads as usize..self.heads.len() {
             let head = self.heads[index];
-            match head.leaf {
-                Leaf::End => vocabulary.eos().iter().for_each(|&id| set(mask, id)),
-                Leaf::Special { token } => set(mask, token),
-                _ => add_head(
-                    self.compiled.context(),
-                    vocabulary,
-                    &self.compiled.memory,
-                    &mut self.machine,
-                    &mut self.scratch,
-                    head,
-                    mask,
-                )?,
+            if !matches!(head.leaf, Leaf::End | Leaf::Special { .. }) {
+                let (machine, scratch) = (&mut self.machine, &mut self.scratch);
+                blank = add_head(&self.compiled, machine, scratch, head, mask, blank)?;
+            }
+        }
+        if blank {
+            mask.fill(0);
+        }
+        if !mark.terminated {
+            for head in self.current() {
+                match head.leaf {
+                    Leaf::End => vocabulary.eos().iter().for_each(|&id| set(mask, id)),
+                    Leaf::Special { token } => set(mask, token),
+                    _ => {}
+                }
             }
         }
         Ok(())
@@ -277,16 +277,15 @@ const MAX_FORCED: usize = 1 << 12;
 
 /// The one byte that all heads agree on, if there is exactly one.
 fn only_byte(ctx: crate::compiled::Context<'_>, heads: &[Head]) -> Result<Option<u8>, GrammarError> {
-    let mut found: Option<u8> = None;
+    let mut bytes = ByteSet::default();
     for head in heads {
         if matches!(head.leaf, Leaf::End | Leaf::Special { .. }) {
             return Ok(None);
         }
-        for byte in 0..=255u8 {
-            if head.leaf.may_take(ctx, byte)? && *found.get_or_insert(byte) != byte {
-                return Ok(None);
-            }
+        head.leaf.first_bytes(ctx, &mut bytes)?;
+        if bytes.len() > 1 {
+            return Ok(None);
         }
     }
-    Ok(found)
+    Ok(bytes.iter().next())
 }
