@@ -4,6 +4,7 @@
 //! token can reach; it is remembered under exactly these, so it is found again at any depth and in any output.
 
 use crate::GrammarError;
+use crate::automaton::is_lead;
 use crate::compiled::{CompiledGrammar, Context};
 use crate::machine::{ByteSet, Frame, Head, Leaf, Machine, UNTOUCHED};
 use crate::pack::{Pack, Packs, Window};
@@ -163,13 +164,13 @@ pub(crate) fn add_head(
     let mut pack = None;
     if let Leaf::Terminal { id, state, count } = head.leaf {
         let terminal = &compiled.grammar.terminals[id as usize];
+        let of = memory.packs(vocabulary, id, terminal).get(terminal, vocabulary, state, count)?;
+        let window = of.window(terminal, count);
         if !terminal.shaped {
-            let of = memory.packs(vocabulary, id, terminal).get(terminal, vocabulary, state)?;
-            let window = of.window(terminal, count);
             // Counts that make no difference within one token share their mask.
             key = Leaf::Terminal { id, state, count: u64::from(window.need) << 32 | u64::from(window.left) };
-            pack = Some((of, window));
         }
+        pack = Some((of, window));
     }
     if memory.recall(machine, key, head.stack, mask, blank) {
         return Ok(false);
@@ -223,7 +224,9 @@ fn with_pack(
     window: Window,
 ) -> Result<Option<TokenSet>, GrammarError> {
     let (ctx, trie) = (compiled.context(), compiled.vocabulary.trie());
-    let inside = pack.inside(&compiled.vocabulary, window);
+    let Leaf::Terminal { id, .. } = head.leaf else { return Ok(None) };
+    let terminal = &compiled.grammar.terminals[id as usize];
+    let inside = pack.inside(terminal, &compiled.vocabulary, window)?;
     if !pack.may_end() {
         return Ok(Some(TokenSet::Joined(inside, Box::default())));
     }
@@ -232,7 +235,8 @@ fn with_pack(
     for head in &scratch.heads {
         head.leaf.first_bytes(ctx, &mut first)?;
     }
-    if pack.ends_everywhere() && first.len() > 24 {
+    // Tails are cut between characters, so a continuation in the middle of one is not found among them.
+    if pack.ends_everywhere() && first.len() > 24 || first.iter().any(|byte| !is_lead(byte)) {
         return Ok(None);
     }
     let mut list = pack.ended(trie, window).to_vec();

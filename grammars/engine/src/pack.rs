@@ -6,12 +6,13 @@
 //! terminal and the vocabulary only, so all grammars share them.
 
 use crate::GrammarError;
+use crate::automaton::utf8;
 use crate::mask::{TokenSet, set};
 use crate::terminal::Terminal;
-use crate::trie::TokenTrie;
+use crate::trie::{ASCII_GROUPS, OTHER, TokenTrie, group};
 use crate::vocab::Vocabulary;
 use rustc_hash::FxHashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 const CACHE_LIMIT: usize = 4096;
 
@@ -28,7 +29,7 @@ impl PackCache {
         if map.len() >= CACHE_LIMIT {
             map.retain(|_, packs| Arc::strong_count(packs) > 1);
         }
-        Arc::clone(map.entry(terminal.id).or_default())
+        Arc::clone(map.entry(terminal.pack).or_default())
     }
 }
 
@@ -38,17 +39,20 @@ const PACKS_PER_TERMINAL: usize = 256;
 /// The packs of one terminal, by state.
 #[derive(Default)]
 pub(crate) struct Packs {
-    states: RwLock<FxHashMap<u32, Arc<Pack>>>,
+    states: RwLock<FxHashMap<(u32, u64), Arc<Pack>>>,
 }
 
 impl Packs {
-    /// The pack of a state, made if it is not there.
+    /// The pack of a state after `count` characters, made if it is not there. The count matters only where lengths
+    /// and shape are entangled.
     pub(crate) fn get(
         &self,
         terminal: &Terminal,
         vocabulary: &Vocabulary,
         state: u32,
+        count: u64,
     ) -> Result<Arc<Pack>, GrammarError> {
+        let state = (state, if terminal.shaped { count } else { 0 });
         if let Some(pack) = self.states.read().unwrap_or_else(PoisonError::into_inner).get(&state) {
             return Ok(Arc::clone(pack));
         }
@@ -72,12 +76,15 @@ pub(crate) struct Window {
 
 /// See the module.
 pub(crate) struct Pack {
-    /// Tokens that stay inside, lengths aside; without counting also those that end with the terminal.
+    /// Tokens that stay inside, lengths aside.
     inside: Arc<TokenSet>,
     /// The most characters that any token begins here.
     longest: u32,
-    /// With counted terminals: for each number of characters the tokens that stay inside and begin that many.
-    by_count: Vec<Vec<u32>>,
+    /// For each number of characters the tokens that stay inside and begin that many; made when first needed.
+    by_count: OnceLock<Vec<Vec<u32>>>,
+    state: u32,
+    /// Tokens that end with the terminal, where the exits are too many to be listed.
+    over: Arc<[u32]>,
     /// Nodes where the terminal may end, each with the characters begun so far.
     exits: Exits,
     within: Mutex<FxHashMap<u32, Arc<TokenSet>>>,
@@ -96,28 +103,27 @@ struct Build<'a> {
     terminal: &'a Terminal,
     trie: &'a TokenTrie,
     words: Vec<u32>,
-    by_count: Vec<Vec<u32>>,
+    by_count: Option<Vec<Vec<u32>>>,
+    over: Vec<u32>,
     longest: u32,
     exits: Exits,
+    /// Per state, the groups of characters that lead back to it.
+    loops: FxHashMap<u32, u64>,
 }
 
 impl Pack {
-    fn new(terminal: &Terminal, vocabulary: &Vocabulary, state: u32) -> Result<Pack, GrammarError> {
-        let mut build = Build {
-            terminal,
-            trie: vocabulary.trie(),
-            words: vec![0; vocabulary.mask_words()],
-            by_count: Vec::new(),
-            longest: 0,
-            exits: Exits { nodes: Vec::new(), counts: Vec::new(), set: Vec::new() },
-        };
-        build.children(0, state, 0)?;
-        let Build { words, mut by_count, longest, mut exits, trie, .. } = build;
-        if terminal.counted {
-            by_count.resize_with(longest as usize + 1, Vec::new);
+    fn new(terminal: &Terminal, vocabulary: &Vocabulary, state: (u32, u64)) -> Result<Pack, GrammarError> {
+        let mut build = Build::new(terminal, vocabulary);
+        let (state, count) = state;
+        if terminal.shaped {
+            build.shaped(0, state, count)?;
+        } else {
+            build.children(0, state, 0)?;
         }
+        let Build { words, longest, mut exits, trie, over, .. } = build;
         // Where the terminal may end nearly everywhere, a bit per node is smaller than a list.
-        if exits.nodes.len() > 32 && exits.nodes.len() > trie.len() as usize / 16 && !terminal.counted {
+        let many = exits.nodes.len() > 32 && exits.nodes.len() > trie.len() as usize / 16;
+        if many && !terminal.listed {
             exits.set = vec![0; trie.len() as usize / 64 + 1];
             for &node in &exits.nodes {
                 exits.set[node as usize / 64] |= 1 << (node % 64);
@@ -128,7 +134,9 @@ impl Pack {
         Ok(Pack {
             inside: Arc::new(TokenSet::from_words(&words)),
             longest,
-            by_count,
+            by_count: OnceLock::new(),
+            state,
+            over: over.into(),
             exits,
             within: Mutex::default(),
             tails: Mutex::default(),
@@ -138,7 +146,7 @@ impl Pack {
 
     /// What of the bounds can matter after `count` characters.
     pub(crate) fn window(&self, terminal: &Terminal, count: u64) -> Window {
-        if !terminal.counted {
+        if !terminal.counted || terminal.shaped {
             return Window { need: 0, left: self.longest };
         }
         let need = terminal.min.saturating_sub(count).min(u64::from(self.longest) + 1);
@@ -147,19 +155,33 @@ impl Pack {
     }
 
     /// The tokens that stay inside.
-    pub(crate) fn inside(&self, vocabulary: &Vocabulary, window: Window) -> Arc<TokenSet> {
+    pub(crate) fn inside(
+        &self,
+        terminal: &Terminal,
+        vocabulary: &Vocabulary,
+        window: Window,
+    ) -> Result<Arc<TokenSet>, GrammarError> {
         if window.left >= self.longest {
-            return Arc::clone(&self.inside);
+            return Ok(Arc::clone(&self.inside));
         }
+        let by_count = match self.by_count.get() {
+            Some(known) => known,
+            None => {
+                let mut build = Build::new(terminal, vocabulary);
+                build.by_count = Some(Vec::new());
+                build.children(0, self.state, 0)?;
+                self.by_count.get_or_init(|| build.by_count.unwrap_or_default())
+            }
+        };
         let mut within = self.within.lock().unwrap_or_else(PoisonError::into_inner);
         let set = within.entry(window.left).or_insert_with(|| {
             let mut words = vec![0; vocabulary.mask_words()];
-            for tokens in &self.by_count[..=window.left as usize] {
+            for tokens in by_count.iter().take(window.left as usize + 1) {
                 tokens.iter().for_each(|&token| set(&mut words, token));
             }
             Arc::new(TokenSet::from_words(&words))
         });
-        Arc::clone(set)
+        Ok(Arc::clone(set))
     }
 
     /// True if the terminal can end inside a token at all.
@@ -174,8 +196,8 @@ impl Pack {
 
     /// The tokens that end exactly where the terminal does, beyond those that stay inside.
     pub(crate) fn ended(&self, trie: &TokenTrie, window: Window) -> Arc<[u32]> {
-        if self.by_count.is_empty() {
-            return Arc::new([]);
+        if self.ends_everywhere() {
+            return Arc::clone(&self.over);
         }
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         let list = ended.entry(window).or_insert_with(|| {
@@ -214,38 +236,162 @@ impl Pack {
     }
 }
 
-impl Build<'_> {
+/// Subtrees smaller than this are not worth a look at what they hold.
+const WORTHWHILE: u32 = 12;
+
+/// The tokens with this number of characters.
+fn at_count(by_count: &mut Vec<Vec<u32>>, count: u32) -> &mut Vec<u32> {
+    if by_count.len() <= count as usize {
+        by_count.resize_with(count as usize + 1, Vec::new);
+    }
+    &mut by_count[count as usize]
+}
+
+impl<'a> Build<'a> {
+    fn new(terminal: &'a Terminal, vocabulary: &'a Vocabulary) -> Build<'a> {
+        Build {
+            terminal,
+            trie: vocabulary.trie(),
+            words: vec![0; vocabulary.mask_words()],
+            by_count: None,
+            over: Vec::new(),
+            longest: 0,
+            exits: Exits { nodes: Vec::new(), counts: Vec::new(), set: Vec::new() },
+            loops: FxHashMap::default(),
+        }
+    }
+
+    /// Visits the children of `parent` for a terminal whose lengths, if counted, do not depend on its state.
     fn children(&mut self, parent: u32, state: u32, count: u32) -> Result<(), GrammarError> {
-        let end = self.trie.node(parent).end;
-        let dfa = &self.terminal.dfa;
+        let (trie, terminal) = (self.trie, self.terminal);
+        let end = trie.node(parent).end;
         let mut child = parent + 1;
         while child < end {
-            let node = self.trie.node(child);
-            if let Some(target) = dfa.step(state, node.byte)? {
+            let node = trie.node(child);
+            if let Some(target) = terminal.dfa.step(state, node.byte)? {
                 let count = count + u32::from(target.starts);
                 self.longest = self.longest.max(count);
-                let live = dfa.live(target.state);
-                if live {
-                    let tokens = self.trie.tokens(child);
-                    for &token in tokens {
-                        set(&mut self.words, token);
+                let live = terminal.dfa.live(target.state);
+                let accepts = terminal.dfa.accepts(target.state);
+                if live
+                    && node.end - child > WORTHWHILE
+                    && trie.below(child) & !self.loops(target.state)? == 0
+                {
+                    self.whole(child, count, accepts);
+                } else {
+                    self.here(child, count, live, accepts);
+                    if live && node.end > child + 1 {
+                        self.children(child, target.state, count)?;
                     }
-                    if self.terminal.counted && !tokens.is_empty() {
-                        if self.by_count.len() <= count as usize {
-                            self.by_count.resize_with(count as usize + 1, Vec::new);
+                }
+            }
+            child = node.end;
+        }
+        Ok(())
+    }
+
+    /// Takes the tokens of one node.
+    fn here(&mut self, node: u32, count: u32, live: bool, accepts: bool) {
+        let tokens = self.trie.tokens(node);
+        if live {
+            tokens.iter().for_each(|&token| set(&mut self.words, token));
+            if let (Some(by_count), false) = (&mut self.by_count, tokens.is_empty()) {
+                at_count(by_count, count).extend_from_slice(tokens);
+            }
+        } else {
+            self.over.extend_from_slice(tokens);
+        }
+        if accepts {
+            self.exits.nodes.push(node);
+            self.exits.counts.push(count);
+        }
+    }
+
+    /// Takes a whole subtree, all of whose characters lead back to the state it hangs on.
+    fn whole(&mut self, node: u32, count: u32, accepts: bool) {
+        let trie = self.trie;
+        // Characters before the subtree are those of the path, whatever the terminal made of them.
+        let before = trie.begun(node);
+        for (token, characters) in trie.subtree(node) {
+            set(&mut self.words, token);
+            let count = count + u32::from(characters - before);
+            self.longest = self.longest.max(count);
+            if let Some(by_count) = &mut self.by_count {
+                at_count(by_count, count).push(token);
+            }
+        }
+        if accepts {
+            for at in node..trie.node(node).end {
+                self.exits.nodes.push(at);
+                self.exits.counts.push(count + u32::from(trie.begun(at) - before));
+            }
+        }
+    }
+
+    /// The groups of characters that lead from a state back to it.
+    fn loops(&mut self, state: u32) -> Result<u64, GrammarError> {
+        if let Some(&known) = self.loops.get(&state) {
+            return Ok(known);
+        }
+        let dfa = &self.terminal.dfa;
+        let mut groups = (1u64 << ASCII_GROUPS) - 1;
+        for byte in 0..0x80u8 {
+            if dfa.step(state, byte)?.map(|t| t.state) != Some(state) {
+                groups &= !(1 << group(byte));
+            }
+        }
+        if self.loops_over_others(state)? {
+            groups |= OTHER;
+        }
+        self.loops.insert(state, groups);
+        Ok(groups)
+    }
+
+    /// True if every character beyond ASCII leads back to the state.
+    fn loops_over_others(&self, state: u32) -> Result<bool, GrammarError> {
+        let mut places = vec![(state, utf8::BOUNDARY)];
+        let mut next = 0;
+        while next < places.len() {
+            let (at, place) = places[next];
+            next += 1;
+            for byte in 0x80..=0xffu8 {
+                let Some(place) = utf8::step(place, byte) else { continue };
+                match self.terminal.dfa.step(at, byte)? {
+                    Some(to) if place == utf8::BOUNDARY && to.state == state => {}
+                    Some(to) if place != utf8::BOUNDARY && !self.terminal.dfa.accepts(to.state) => {
+                        if !places.contains(&(to.state, place)) {
+                            places.push((to.state, place));
                         }
-                        self.by_count[count as usize].extend_from_slice(tokens);
                     }
+                    _ => return Ok(false),
                 }
-                if dfa.accepts(target.state) {
-                    if !self.terminal.counted {
-                        self.trie.tokens(child).iter().for_each(|&token| set(&mut self.words, token));
-                    }
+            }
+            if places.len() > 24 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Visits the children of `parent` for a terminal whose possible lengths depend on its state.
+    fn shaped(&mut self, parent: u32, state: u32, count: u64) -> Result<(), GrammarError> {
+        let (trie, terminal) = (self.trie, self.terminal);
+        let end = trie.node(parent).end;
+        let mut child = parent + 1;
+        while child < end {
+            let node = trie.node(child);
+            if let Some(to) = terminal.step(state, count, node.byte)? {
+                if to.goes_on {
+                    trie.tokens(child).iter().for_each(|&token| set(&mut self.words, token));
+                } else {
+                    self.over.extend_from_slice(trie.tokens(child));
+                }
+                if to.ends {
                     self.exits.nodes.push(child);
-                    self.exits.counts.push(count);
+                    self.exits.counts.push(0);
                 }
-                if live && node.end > child + 1 {
-                    self.children(child, target.state, count)?;
+                if to.goes_on && node.end > child + 1 {
+                    self.shaped(child, to.state, to.count)?;
                 }
             }
             child = node.end;

@@ -5,7 +5,7 @@ use crate::automaton::{
     Automaton, Both, Escapes, Explicit, FreeText, JsonString, LazyDfa, LengthBounds, Not, NotWords, Number,
     RawText, Regex, number_dfa,
 };
-use regex_syntax::hir::Hir;
+use regex_syntax::hir::{Hir, HirKind, Repetition};
 use rustc_hash::FxHashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -16,6 +16,18 @@ pub(crate) struct Pattern {
     pub(crate) hir: Hir,
     /// Texts that contain a match, rather than texts that match as a whole.
     pub(crate) search: bool,
+}
+
+impl Pattern {
+    /// True for any number of characters of one class: every length is possible in every state.
+    fn repeats_one_class(&self) -> bool {
+        match self.hir.kind() {
+            HirKind::Repetition(r) => {
+                !self.search && r.min == 0 && r.max.is_none() && matches!(r.sub.kind(), HirKind::Class(_))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Rules for a text. All hold together.
@@ -82,9 +94,62 @@ impl TerminalSpec {
         }
     }
 
+    /// Repetitions of one character class become plain length bounds: `[a-z]{1,500}` is `[a-z]*` with 1 to 500
+    /// characters, which needs one state instead of 500.
+    fn simplified(&self) -> TerminalSpec {
+        let mut spec = self.clone();
+        let (TerminalSpec::RawText { rules, .. } | TerminalSpec::JsonString { rules, .. }) = &mut spec else {
+            return spec;
+        };
+        for pattern in rules.include.iter_mut().filter(|p| !p.search) {
+            let HirKind::Repetition(repetition) = pattern.hir.kind() else { continue };
+            let one = matches!(repetition.sub.kind(), HirKind::Class(_));
+            if one && (repetition.min > 0 || repetition.max.is_some()) {
+                rules.min = rules.min.max(u64::from(repetition.min));
+                let max = repetition.max.map(u64::from);
+                rules.max = [rules.max, max].into_iter().flatten().min();
+                let any = Repetition { min: 0, max: None, ..repetition.clone() };
+                pattern.hir = Hir::repetition(any);
+            }
+        }
+        spec
+    }
+
+    /// True if lengths are bounded and which lengths are possible depends on the state.
+    fn is_shaped(&self) -> bool {
+        match self {
+            TerminalSpec::RawText { rules, .. } => rules.counted(),
+            TerminalSpec::JsonString { rules, .. } => {
+                let free = rules.include.iter().all(Pattern::repeats_one_class)
+                    && rules.include.len() <= 1
+                    && rules.exclude.is_empty()
+                    && rules.excluded_words.is_empty();
+                rules.counted() && !free
+            }
+            _ => false,
+        }
+    }
+
     /// Builds the automaton. Costs little: its states come later, when a mask needs them.
-    pub(crate) fn build(&self) -> Result<Terminal, GrammarError> {
-        let (automaton, rules): (Box<dyn Automaton>, Option<&TextRules>) = match self {
+    fn build(&self) -> Result<Terminal, GrammarError> {
+        let spec = &self.simplified();
+        let shaped = spec.is_shaped();
+        if let (TerminalSpec::JsonString { escapes, rules }, false) = (spec, shaped)
+            && rules.counted()
+        {
+            // Lengths do not change the automaton: all strings share one, and its packs.
+            let rules = TextRules { min: 0, max: None, ..rules.clone() };
+            let plain = terminal(&TerminalSpec::JsonString { escapes: *escapes, rules })?;
+            return plain.bounded(spec);
+        }
+        let bounds = |rules: &TextRules| {
+            if shaped && rules.patterned() {
+                LengthBounds::new(rules.min, rules.max).map(Some)
+            } else {
+                Ok(None)
+            }
+        };
+        let (automaton, rules): (Box<dyn Automaton>, Option<&TextRules>) = match spec {
             TerminalSpec::Regex(p) => (Box::new(Regex::new(&p.hir, p.search, None)?), None),
             TerminalSpec::FreeText { excluded } => (Box::new(FreeText::new(excluded)?), None),
             TerminalSpec::Number(number) => (Box::new(number_dfa(number)?), None),
@@ -106,39 +171,42 @@ impl TerminalSpec {
                 (Box::new(JsonString::new(*escapes, inner, bounds)), Some(rules))
             }
         };
-        let dfa = LazyDfa::new(automaton);
+        let dfa = Arc::new(LazyDfa::new(automaton));
         if !dfa.accepts(0) && !dfa.live(0) {
             return Err(GrammarError::Empty(
                 "a pattern, or a combination of patterns, matches no text".into(),
             ));
         }
+        let pack = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let listed = matches!(spec, TerminalSpec::JsonString { .. });
+        Terminal::new(dfa, rules, shaped, pack, listed)
+    }
+}
+
+impl Terminal {
+    fn new(
+        dfa: Arc<LazyDfa>,
+        rules: Option<&TextRules>,
+        shaped: bool,
+        pack: u64,
+        listed: bool,
+    ) -> Result<Terminal, GrammarError> {
         let (min, max) = rules.map_or((0, None), |r| (r.min, r.max));
         let counted = min > 0 || max.is_some();
         if counted && !dfa.lengths(0).meets(min, max.unwrap_or(u64::MAX)) {
             return Err(GrammarError::Empty("no text has both the pattern and the length asked for".into()));
         }
-        // Whether `lengths` says more than "anything goes" somewhere.
-        let shaped = match self {
-            TerminalSpec::RawText { .. } => true,
-            _ => rules.is_some_and(|r| r.patterned() || !r.excluded_words.is_empty()),
-        };
-        Ok(Terminal {
-            dfa,
-            min,
-            max,
-            counted,
-            shaped: counted && shaped,
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            distances: Mutex::default(),
-        })
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Ok(Terminal { dfa, min, max, counted, shaped, id, pack, listed, distances: Mutex::default() })
     }
-}
 
-fn bounds(rules: &TextRules) -> Result<Option<LengthBounds>, GrammarError> {
-    if rules.counted() && rules.patterned() {
-        LengthBounds::new(rules.min, rules.max).map(Some)
-    } else {
-        Ok(None)
+    /// The same automaton under length bounds.
+    fn bounded(&self, spec: &TerminalSpec) -> Result<Terminal, GrammarError> {
+        let rules = match spec {
+            TerminalSpec::JsonString { rules, .. } | TerminalSpec::RawText { rules, .. } => Some(rules),
+            _ => None,
+        };
+        Terminal::new(Arc::clone(&self.dfa), rules, false, self.pack, true)
     }
 }
 
@@ -180,7 +248,7 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 /// A terminal ready to run: its automaton and its length bounds.
 pub(crate) struct Terminal {
-    pub(crate) dfa: LazyDfa,
+    pub(crate) dfa: Arc<LazyDfa>,
     pub(crate) min: u64,
     pub(crate) max: Option<u64>,
     /// Characters are counted at all.
@@ -189,6 +257,10 @@ pub(crate) struct Terminal {
     pub(crate) shaped: bool,
     /// Different for every terminal of this process.
     pub(crate) id: u64,
+    /// Equal where the automaton and therefore the packs are the same.
+    pub(crate) pack: u64,
+    /// Packs of this automaton are used under length bounds: their exits stay listed with their counts.
+    pub(crate) listed: bool,
     distances: Mutex<FxHashMap<u32, u64>>,
 }
 

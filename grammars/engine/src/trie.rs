@@ -1,6 +1,7 @@
 //! A flat byte trie over tokens: nodes in depth-first order, each with the end of its subtree. Skipping a subtree
 //! is one assignment and a walk touches memory in order. Also used for the tails of tokens (see `pack`).
 
+use crate::automaton::{is_lead, utf8};
 use std::sync::OnceLock;
 
 /// One node. Its tokens are `tokens[node.first_token .. next node's first_token]`.
@@ -24,12 +25,43 @@ pub(crate) struct TokenTrie {
     index: OnceLock<Index>,
 }
 
-/// Nodes by the byte that leads to them, and the parent of each node.
+/// What is known beyond the nodes themselves.
 #[derive(Debug, Clone)]
 struct Index {
+    /// Nodes by the byte that leads to them.
     starts: Vec<u32>,
     nodes: Vec<u32>,
     parents: Vec<u32>,
+    /// Per node: the groups of the characters below it, see [`group`].
+    below: Vec<u64>,
+    /// Per token of the trie: the number of characters that begin in it.
+    characters: Vec<u16>,
+    /// Per node: the same for the path to it.
+    begun: Vec<u16>,
+}
+
+/// Number of groups of ASCII characters.
+pub(crate) const ASCII_GROUPS: u32 = 39;
+/// Characters beyond ASCII.
+pub(crate) const OTHER: u64 = 1 << 39;
+/// Bytes that are not UTF-8.
+const BROKEN: u64 = 1 << 40;
+
+/// The group of an ASCII byte: every punctuation character is its own, letters, digits and spaces are few.
+pub(crate) fn group(byte: u8) -> u32 {
+    match byte {
+        b'!'..=b'/' => u32::from(byte - b'!'),
+        b':'..=b'@' => u32::from(byte - b':') + 15,
+        b'['..=b'`' => u32::from(byte - b'[') + 22,
+        b'{'..=b'~' => u32::from(byte - b'{') + 28,
+        b'0'..=b'9' => 32,
+        b'a'..=b'z' => 33,
+        b'A'..=b'Z' => 34,
+        b' ' => 35,
+        b'\n' => 36,
+        b'\t' | b'\r' => 37,
+        _ => 38,
+    }
 }
 
 impl TokenTrie {
@@ -111,33 +143,78 @@ impl TokenTrie {
 
     /// All nodes that `byte` leads to, each with its parent.
     pub(crate) fn nodes_by_byte(&self, byte: u8) -> impl Iterator<Item = (u32, u32)> {
-        let index = self.index.get_or_init(|| {
-            let count = self.nodes.len() - 1;
-            let mut parents = vec![0; count];
-            let mut path: Vec<u32> = Vec::new();
-            let mut sizes = [0u32; 257];
-            for node in 1..count as u32 {
-                while path.last().is_some_and(|&p| self.node(p).end <= node) {
-                    path.pop();
-                }
-                parents[node as usize] = path.last().copied().unwrap_or(0);
-                path.push(node);
-                sizes[self.node(node).byte as usize + 1] += 1;
-            }
-            for byte in 0..256 {
-                sizes[byte + 1] += sizes[byte];
-            }
-            let mut fill = sizes;
-            let mut nodes = vec![0; count.saturating_sub(1)];
-            for node in 1..count as u32 {
-                let slot = &mut fill[self.node(node).byte as usize];
-                nodes[*slot as usize] = node;
-                *slot += 1;
-            }
-            Index { starts: sizes.to_vec(), nodes, parents }
-        });
+        let index = self.index();
         let range = index.starts[byte as usize] as usize..index.starts[byte as usize + 1] as usize;
         index.nodes[range].iter().map(|&node| (node, index.parents[node as usize]))
+    }
+
+    /// The groups of the characters below a node, if the node lies between characters.
+    pub(crate) fn below(&self, node: u32) -> u64 {
+        self.index().below[node as usize]
+    }
+
+    /// The number of characters that begin on the way to a node.
+    pub(crate) fn begun(&self, node: u32) -> u16 {
+        self.index().begun[node as usize]
+    }
+
+    /// The tokens at and below a node, each with the number of characters that begin in it.
+    pub(crate) fn subtree(&self, node: u32) -> impl Iterator<Item = (u32, u16)> {
+        let index = self.index();
+        let from = self.nodes[node as usize].first_token as usize;
+        let to = self.nodes[self.nodes[node as usize].end as usize].first_token as usize;
+        self.tokens[from..to].iter().copied().zip(index.characters[from..to].iter().copied())
+    }
+
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| self.make_index())
+    }
+
+    fn make_index(&self) -> Index {
+        let count = self.nodes.len() - 1;
+        let mut parents = vec![0; count];
+        let mut path: Vec<u32> = Vec::new();
+        let mut starts = vec![0u32; 257];
+        // Where each node stands in UTF-8, `None` behind broken bytes; and how many characters have begun.
+        let mut places = vec![Some(utf8::BOUNDARY); count];
+        let mut begun = vec![0u16; count];
+        let mut characters = vec![0; self.tokens.len()];
+        for node in 1..count as u32 {
+            while path.last().is_some_and(|&p| self.node(p).end <= node) {
+                path.pop();
+            }
+            let parent = path.last().copied().unwrap_or(0) as usize;
+            let (at, byte) = (node as usize, self.node(node).byte);
+            parents[at] = parent as u32;
+            path.push(node);
+            starts[byte as usize + 1] += 1;
+            places[at] = places[parent].and_then(|place| utf8::step(place, byte));
+            begun[at] = begun[parent].saturating_add(u16::from(is_lead(byte)));
+            let first = self.node(node).first_token as usize;
+            characters[first..first + self.tokens(node).len()].fill(begun[at]);
+        }
+        let mut below = vec![0u64; count];
+        for node in (1..count).rev() {
+            let byte = self.nodes[node].byte;
+            let own = match places[node] {
+                None => BROKEN,
+                Some(_) if byte < 0x80 => 1 << group(byte),
+                Some(_) => OTHER,
+            };
+            let all = below[node] | own;
+            below[parents[node] as usize] |= all;
+        }
+        for byte in 0..256 {
+            starts[byte + 1] += starts[byte];
+        }
+        let mut fill = starts.clone();
+        let mut nodes = vec![0; count.saturating_sub(1)];
+        for node in 1..count as u32 {
+            let slot = &mut fill[self.node(node).byte as usize];
+            nodes[*slot as usize] = node;
+            *slot += 1;
+        }
+        Index { starts, nodes, parents, below, characters, begun }
     }
 
     /// The node at `index`.

@@ -2,7 +2,7 @@
 //! is bounded is the decoded text, whichever way it is written. Lone surrogates are refused.
 
 use super::lengths::{LengthBounds, LengthSet, Lengths};
-use super::{Automaton, Step, utf8};
+use super::{Automaton, Classes, Step, utf8};
 use regex_syntax::utf8::Utf8Sequences;
 
 /// Which escapes a string may use.
@@ -285,6 +285,18 @@ impl Automaton for JsonString {
 
     fn accepts(&self, state: &[u32]) -> bool {
         state[0] == DONE
+    }
+
+    fn classes(&self) -> Classes {
+        let mut classes = Classes::utf8();
+        classes.cut(0, 0x1f);
+        for byte in b"\"\\/bfnrtu0123456789abcdefABCDEF" {
+            classes.cut(*byte, *byte);
+        }
+        if let Some(inner) = &self.inner {
+            classes.refine(&inner.classes());
+        }
+        classes
     }
 
     fn lengths(&self, state: &[u32]) -> Lengths {

@@ -10,7 +10,7 @@ mod lengths;
 mod number;
 mod regex;
 mod text;
-mod utf8;
+pub(crate) mod utf8;
 
 use crate::GrammarError;
 use rustc_hash::FxHashMap;
@@ -46,6 +46,63 @@ pub(crate) trait Automaton: Send + Sync {
     fn accepts(&self, state: &[u32]) -> bool;
     /// How many more characters (first bytes yet to come) an accepted text may have from here.
     fn lengths(&self, state: &[u32]) -> Lengths;
+    /// Bytes that no state tells apart may share a class.
+    fn classes(&self) -> Classes {
+        Classes::single_bytes()
+    }
+}
+
+/// A partition of the bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Classes {
+    /// True where a byte begins a new class.
+    starts: [bool; 256],
+}
+
+impl Classes {
+    /// Every byte on its own.
+    pub(crate) fn single_bytes() -> Classes {
+        Classes { starts: [true; 256] }
+    }
+
+    /// The coarsest partition that UTF-8 allows.
+    pub(crate) fn utf8() -> Classes {
+        let mut classes = Classes { starts: [false; 256] };
+        for start in [0, 0x80, 0x90, 0xa0, 0xc0, 0xc2, 0xe0, 0xe1, 0xed, 0xee, 0xf0, 0xf1, 0xf4, 0xf5] {
+            classes.starts[start] = true;
+        }
+        classes
+    }
+
+    /// Tells a range of bytes from the others.
+    pub(crate) fn cut(&mut self, from: u8, to: u8) {
+        self.starts[from as usize] = true;
+        if to < 255 {
+            self.starts[to as usize + 1] = true;
+        }
+    }
+
+    /// Tells apart what `other` does.
+    pub(crate) fn refine(&mut self, other: &Classes) {
+        for (mine, theirs) in self.starts.iter_mut().zip(&other.starts) {
+            *mine |= theirs;
+        }
+    }
+
+    /// The class of each byte's first and last byte.
+    fn ranges(&self) -> [(u8, u8); 256] {
+        let mut out = [(0, 255); 256];
+        let mut start = 0;
+        for byte in 1..=256usize {
+            if byte == 256 || self.starts[byte] {
+                for slot in &mut out[start..byte] {
+                    *slot = (start as u8, (byte - 1) as u8);
+                }
+                start = byte;
+            }
+        }
+        out
+    }
 }
 
 /// Most states that one lazy automaton may have before it refuses to go on.
@@ -80,6 +137,8 @@ pub(crate) struct LazyDfa {
     automaton: Box<dyn Automaton>,
     chunks: [OnceLock<Box<[Row]>>; 16],
     build: Mutex<Build>,
+    /// For each byte the first and last byte of its class.
+    ranges: Box<[(u8, u8); 256]>,
 }
 
 #[derive(Default)]
@@ -91,8 +150,9 @@ struct Build {
 impl LazyDfa {
     /// State 0 is the start.
     pub(crate) fn new(automaton: Box<dyn Automaton>) -> LazyDfa {
-        let dfa =
-            LazyDfa { automaton, chunks: std::array::from_fn(|_| OnceLock::new()), build: Mutex::default() };
+        let ranges = Box::new(automaton.classes().ranges());
+        let chunks = std::array::from_fn(|_| OnceLock::new());
+        let dfa = LazyDfa { automaton, chunks, build: Mutex::default(), ranges };
         let mut key = Vec::new();
         dfa.automaton.start(&mut key);
         let mut build = dfa.build.lock().unwrap_or_else(PoisonError::into_inner);
@@ -169,7 +229,10 @@ impl LazyDfa {
                 None => FULL,
             },
         };
-        self.row(state).next[byte as usize].store(value, Ordering::Release);
+        let (first, last) = self.ranges[byte as usize];
+        for cell in &self.row(state).next[first as usize..=last as usize] {
+            cell.store(value, Ordering::Release);
+        }
         value
     }
 
@@ -183,7 +246,7 @@ impl LazyDfa {
         }
         let mut scratch = Vec::new();
         // Printable bytes first: they settle the question for nearly every state.
-        let mut bytes = (0x20..=0xffu8).chain(0..0x20);
+        let mut bytes = (0x20..=0xffu8).chain(0..0x20).filter(|&b| self.ranges[b as usize].0 == b);
         let info = RowInfo {
             accepts: self.automaton.accepts(key),
             live: bytes.any(|b| self.automaton.step(key, b, &mut scratch) != Step::Dead),

@@ -4,7 +4,7 @@
 //! so a non-empty set is always alive.
 
 use super::lengths::{LengthBounds, LengthSet, Lengths};
-use super::{Automaton, Step, is_lead, utf8};
+use super::{Automaton, Classes, Step, is_lead, utf8};
 use crate::GrammarError;
 use regex_automata::nfa::thompson::{self, NFA, State, WhichCaptures};
 use regex_automata::util::look::Look;
@@ -164,6 +164,17 @@ impl Automaton for Regex {
             self.close(StateID::new_unchecked(id as usize), false, true, &mut out, &mut stack);
         }
         out.iter().any(|&id| self.is_match(id))
+    }
+
+    fn classes(&self) -> Classes {
+        let mut classes = Classes::utf8();
+        let of = self.nfa.byte_classes();
+        for byte in 1..=255u8 {
+            if of.get(byte) != of.get(byte - 1) {
+                classes.cut(byte, 255);
+            }
+        }
+        classes
     }
 
     fn lengths(&self, state: &[u32]) -> Lengths {

@@ -1,7 +1,7 @@
 //! Free text in UTF-8: text without given strings in it, raw text up to a terminator, text other than given words.
 
 use super::lengths::Lengths;
-use super::{Automaton, Step, is_lead, utf8};
+use super::{Automaton, Classes, Step, is_lead, utf8};
 use crate::GrammarError;
 use std::collections::VecDeque;
 
@@ -52,6 +52,17 @@ impl Finder {
         Ok(Finder { next, found })
     }
 
+    fn classes(&self) -> Classes {
+        let mut classes = Classes::utf8();
+        for byte in 1..=255u8 {
+            let same = |row: &[u32; 256]| row[byte as usize] == row[byte as usize - 1];
+            if !self.next.iter().all(same) {
+                classes.cut(byte, 255);
+            }
+        }
+        classes
+    }
+
     fn step(&self, node: u32, byte: u8) -> Option<u32> {
         let to = self.next[node as usize][byte as usize];
         (!self.found[to as usize]).then_some(to)
@@ -99,6 +110,10 @@ impl Automaton for FreeText {
 
     fn lengths(&self, _: &[u32]) -> Lengths {
         Lengths::AtLeast(0)
+    }
+
+    fn classes(&self) -> Classes {
+        self.finder.classes()
     }
 }
 
@@ -152,6 +167,10 @@ impl Automaton for RawText {
 
     fn accepts(&self, state: &[u32]) -> bool {
         state[1] == utf8::BOUNDARY && self.may_end[state[0] as usize]
+    }
+
+    fn classes(&self) -> Classes {
+        self.finder.classes()
     }
 
     fn lengths(&self, state: &[u32]) -> Lengths {
@@ -215,6 +234,14 @@ impl Automaton for NotWords {
 
     fn accepts(&self, state: &[u32]) -> bool {
         state[3] == utf8::BOUNDARY && !self.is_word(state)
+    }
+
+    fn classes(&self) -> Classes {
+        let mut classes = Classes::utf8();
+        for &byte in self.words.iter().flatten() {
+            classes.cut(byte, byte);
+        }
+        classes
     }
 
     fn lengths(&self, state: &[u32]) -> Lengths {

@@ -1,13 +1,13 @@
 //! UTF-8, byte by byte (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF).
 
 /// Between characters.
-pub(super) const BOUNDARY: u32 = 0;
+pub(crate) const BOUNDARY: u32 = 0;
 /// Number of states.
-pub(super) const STATES: u32 = 8;
+pub(crate) const STATES: u32 = 8;
 
 /// The state after `byte`, `None` if the text is not UTF-8.
 #[inline]
-pub(super) fn step(state: u32, byte: u8) -> Option<u32> {
+pub(crate) fn step(state: u32, byte: u8) -> Option<u32> {
     Some(match (state, byte) {
         (0, 0x00..=0x7f) => 0,
         (0, 0xc2..=0xdf) => 1,

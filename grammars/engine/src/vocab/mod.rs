@@ -7,7 +7,9 @@ mod huggingface;
 mod tiktoken;
 
 use crate::VocabularyError;
+use crate::automaton::Escapes;
 use crate::pack::PackCache;
+use crate::terminal::{TerminalSpec, TextRules, terminal};
 use rustc_hash::{FxHashMap, FxHasher};
 use std::hash::{Hash, Hasher};
 
@@ -134,7 +136,7 @@ impl Vocabulary {
             textual.then_some((t.bytes.as_slice(), id as u32))
         });
         let trie = TokenTrie::build(pairs.collect());
-        Ok(Vocabulary {
+        let vocabulary = Vocabulary {
             bytes,
             ends,
             kinds,
@@ -143,7 +145,18 @@ impl Vocabulary {
             trie,
             fingerprint: hasher.finish(),
             packs: PackCache::default(),
-        })
+        };
+        vocabulary.prepare();
+        Ok(vocabulary)
+    }
+
+    /// Makes the packs of JSON strings, which nearly every grammar needs, ahead of the first mask.
+    fn prepare(&self) {
+        let spec = TerminalSpec::JsonString { escapes: Escapes::Any, rules: TextRules::default() };
+        if let Ok(terminal) = terminal(&spec) {
+            // A pack that cannot be made now is made, or refused, when a mask needs it.
+            let _ = self.packs.of(&terminal).get(&terminal, self, 0, 0);
+        }
     }
 
     /// From the text of a Hugging Face `tokenizer.json`: byte-level BPE, byte-fallback SentencePiece (BPE or
