@@ -24,6 +24,9 @@ fn judge(ours: bool, token: &str) -> Option<&'static str> {
     if !ours && token.contains("\\u") || !ours && token.starts_with('u') || !ours && token.starts_with("\\") {
         return Some("half of a surrogate pair as an escape: not text, refused here");
     }
+    if ours && token.contains('\u{7f}') {
+        return Some("U+007F unescaped: JSON allows it (RFC 8259, section 7), that engine does not");
+    }
     None
 }
 

@@ -68,11 +68,6 @@ impl ObjectDef {
     pub(crate) fn rest_open(&self) -> bool {
         self.rest_usable.iter().any(|&u| u)
     }
-
-    /// True if the numbers of members matter.
-    pub(crate) fn counted(&self) -> bool {
-        self.min > 0 || self.max.is_some()
-    }
 }
 
 /// A language over bytes and special tokens. Immutable; share it through `Arc`.
@@ -353,19 +348,26 @@ impl Grammar {
         }
     }
 
+    /// The most that entering one node can add to what is owed.
+    pub(crate) fn growth(&self) -> u64 {
+        self.shortest.get_or_init(|| self.all_shortest());
+        let finite = self.shortest.get().into_iter().flatten().filter(|&&n| n < u64::MAX / 4);
+        finite.copied().max().unwrap_or(0)
+    }
+
     fn shortest_object(&self, o: &ObjectDef, at: &dyn Fn(&Expr) -> u64) -> u64 {
-        let members = self.shortest_members(o, at, 0, |i| !o.required[i]);
+        let members = self.shortest_members(o, at, 0, |i| Some(o.required[i]));
         at(&o.open).saturating_add(at(&o.close)).saturating_add(members)
     }
 
-    /// Bytes for every required property, and for enough others (if `optional` allows) to reach the minimum, given
-    /// `count` members so far.
+    /// Bytes for every property that `owed` says must come, and for enough of those that may come to reach the
+    /// minimum, given `count` members so far.
     pub(crate) fn shortest_members(
         &self,
         o: &ObjectDef,
         at: &dyn Fn(&Expr) -> u64,
         count: u64,
-        optional: impl Fn(usize) -> bool,
+        owed: impl Fn(usize) -> Option<bool>,
     ) -> u64 {
         let mut written = vec![0u64; o.values.len()];
         for (key, &position) in o.keys.iter().zip(&o.position) {
@@ -377,11 +379,13 @@ impl Grammar {
         let mut members = count;
         let mut others = Vec::new();
         for i in 0..o.values.len() {
-            if optional(i) {
-                others.push(member(i));
-            } else if o.required[i] {
-                total = total.saturating_add(member(i));
-                members += 1;
+            match owed(i) {
+                Some(true) => {
+                    total = total.saturating_add(member(i));
+                    members += 1;
+                }
+                Some(false) => others.push(member(i)),
+                None => {}
             }
         }
         if members < o.min {

@@ -30,6 +30,7 @@
 //! ```
 
 mod automaton;
+mod budget;
 mod builder;
 mod compiled;
 mod error;

@@ -479,7 +479,8 @@ impl MemberState {
         self.declared + self.rest
     }
 
-    fn has(&self, position: u32) -> bool {
+    /// True if the declared property at this position was used or passed.
+    pub(crate) fn has(&self, position: u32) -> bool {
         match &self.kind {
             Kind::Ordered(next) => position < *next,
             Kind::Small(seen) => seen >> position & 1 == 1,

@@ -5,6 +5,7 @@
 
 use crate::GrammarError;
 use crate::automaton::is_lead;
+use crate::budget::{shortest, shortest_stack};
 use crate::compiled::{CompiledGrammar, Context};
 use crate::machine::{ByteSet, Frame, Head, Leaf, Machine, UNTOUCHED};
 use crate::pack::{Pack, Packs, Window};
@@ -184,7 +185,7 @@ pub(crate) fn add_head(
     };
     let done = match done {
         Ok(Some(set)) => Ok(set),
-        Ok(None) => from_root(compiled, machine, scratch, head),
+        Ok(None) => from_root(compiled, machine, scratch, head, None),
         Err(error) => Err(error),
     };
     machine.cells.truncate(cells);
@@ -202,13 +203,15 @@ fn from_root(
     machine: &mut Machine,
     scratch: &mut MaskScratch,
     head: Head,
+    within: Option<u64>,
 ) -> Result<TokenSet, GrammarError> {
     scratch.words.clear();
     scratch.words.resize(compiled.vocabulary.mask_words(), 0);
     scratch.heads.clear();
     scratch.heads.push(head);
     let tokens = Into::Words(&mut scratch.words);
-    let mut walk = Walk { ctx: compiled.context(), machine, heads: &mut scratch.heads, out: tokens };
+    let ctx = compiled.context();
+    let mut walk = Walk { ctx, machine, heads: &mut scratch.heads, out: tokens, within };
     walk.from_first_bytes(compiled.vocabulary.trie(), 0, 1)?;
     Ok(TokenSet::from_words(&scratch.words))
 }
@@ -242,7 +245,7 @@ fn with_pack(
     let mut list = pack.ended(trie, window).to_vec();
     let to = scratch.heads.len();
     let tokens = Into::List(&mut list);
-    let mut walk = Walk { ctx, machine, heads: &mut scratch.heads, out: tokens };
+    let mut walk = Walk { ctx, machine, heads: &mut scratch.heads, out: tokens, within: None };
     for byte in first.iter() {
         let tails = pack.tails(trie, window, byte);
         walk.children(&tails, 0, 0, to)?;
@@ -255,6 +258,63 @@ fn with_pack(
     inside.add_to(&mut scratch.words, false);
     list.iter().for_each(|&token| set(&mut scratch.words, token));
     Ok(Some(TokenSet::from_words(&scratch.words)))
+}
+
+/// Adds the tokens of a head after which `within` bytes complete the output. Near the end of a long text that may
+/// leave out tokens that would still fit, but never all of them.
+pub(crate) fn add_head_within(
+    compiled: &CompiledGrammar,
+    machine: &mut Machine,
+    scratch: &mut MaskScratch,
+    head: Head,
+    mask: &mut [u32],
+    within: u64,
+) -> Result<(), GrammarError> {
+    let (ctx, vocabulary) = (compiled.context(), &*compiled.vocabulary);
+    let cells = machine.cells.len();
+    if let Leaf::Terminal { id, state, count } = head.leaf {
+        let terminal = &compiled.grammar.terminals[id as usize];
+        let pack = compiled.memory.packs(vocabulary, id, terminal).get(terminal, vocabulary, state, count)?;
+        let window = pack.window(terminal, count);
+        let settles = terminal.settles_within().map(|bytes| {
+            let missing = terminal.min.saturating_sub(count);
+            bytes.saturating_add(missing).saturating_add(shortest_stack(ctx, machine, head.stack))
+        });
+        if settles.is_some_and(|bytes| bytes <= within)
+            || settles.is_some() && pack.may_end() && window.need == 0
+        {
+            if settles.is_some_and(|bytes| bytes <= within) {
+                pack.inside(terminal, vocabulary, window)?.add_to(mask, false);
+            }
+            scratch.heads.clear();
+            machine.resume(ctx, head.stack, 0, &mut scratch.heads)?;
+            let to = scratch.heads.len();
+            let rest = shortest(ctx, machine, &scratch.heads);
+            let mut list =
+                if rest <= within { pack.ended(vocabulary.trie(), window).to_vec() } else { Vec::new() };
+            let mut first = ByteSet::default();
+            for head in &scratch.heads {
+                head.leaf.first_bytes(ctx, &mut first)?;
+            }
+            let out = Into::List(&mut list);
+            let mut walk = Walk { ctx, machine, heads: &mut scratch.heads, out, within: Some(within) };
+            let mut done = Ok(());
+            for byte in first.iter() {
+                let tails = pack.tails(vocabulary.trie(), window, byte);
+                done = done.and_then(|()| walk.children(&tails, 0, 0, to));
+            }
+            machine.cells.truncate(cells);
+            done?;
+            list.iter().for_each(|&token| set(mask, token));
+            if !list.is_empty() || settles.is_some_and(|bytes| bytes <= within) {
+                return Ok(());
+            }
+        }
+    }
+    let made = from_root(compiled, machine, scratch, head, Some(within));
+    machine.cells.truncate(cells);
+    made?.add_to(mask, false);
+    Ok(())
 }
 
 fn list(words: &[u32]) -> Box<[u32]> {
@@ -281,6 +341,8 @@ struct Walk<'a> {
     machine: &'a mut Machine,
     heads: &'a mut Vec<Head>,
     out: Into<'a>,
+    /// Take only tokens after which this many bytes complete the output.
+    within: Option<u64>,
 }
 
 impl Walk<'_> {
@@ -332,9 +394,17 @@ impl Walk<'_> {
         }
         let reached = self.heads.len();
         if reached > to {
+            let tokens = trie.tokens(child);
+            let kept = match self.within {
+                Some(within) if !tokens.is_empty() => {
+                    shortest(self.ctx, self.machine, &self.heads[to..reached]) <= within
+                }
+                _ => true,
+            };
             match &mut self.out {
-                Into::Words(words) => trie.tokens(child).iter().for_each(|&token| set(words, token)),
-                Into::List(list) => list.extend_from_slice(trie.tokens(child)),
+                _ if !kept => {}
+                Into::Words(words) => tokens.iter().for_each(|&token| set(words, token)),
+                Into::List(list) => list.extend_from_slice(tokens),
             }
             if node.end > child + 1 {
                 self.children(trie, child, to, reached)?;

@@ -1,9 +1,10 @@
 //! A running state: one output, read token by token.
 
 use crate::GrammarError;
+use crate::budget::{shortest, shortest_stack};
 use crate::compiled::CompiledGrammar;
 use crate::machine::{ByteSet, Head, Leaf, Machine};
-use crate::mask::{MaskScratch, add_head, set};
+use crate::mask::{MaskScratch, add_head, add_head_within, set};
 use crate::vocab::TokenKind;
 use std::sync::Arc;
 
@@ -111,6 +112,102 @@ impl Matcher {
             }
         }
         Ok(())
+    }
+
+    /// How many tokens complete the output from here, at most: a proven upper bound on the shortest completion, the
+    /// end-of-sequence token not counted. 0 if the output may end here.
+    pub fn shortest_completion(&self) -> u64 {
+        if self.is_terminated() {
+            return 0;
+        }
+        shortest(self.compiled.context(), &self.machine, self.current())
+    }
+
+    /// As [`Matcher::mask`], for an output with `left` tokens to go: allows only tokens after which the rest of the
+    /// budget suffices to complete the output. Followed at every step, the output is complete before the budget is
+    /// spent. Refused if the budget does not suffice even now, or if the vocabulary cannot write every byte.
+    pub fn mask_within(&mut self, mask: &mut [u32], left: u64) -> Result<(), GrammarError> {
+        let compiled = Arc::clone(&self.compiled);
+        if !compiled.vocabulary.writes_every_byte() {
+            return Err(GrammarError::unsupported("", "budget", "the vocabulary has no token for some byte"));
+        }
+        let need = self.shortest_completion();
+        if need > left {
+            return Err(GrammarError::Budget { need, left });
+        }
+        let longest = compiled.vocabulary.trie().depth() as u64;
+        let growth = compiled.grammar.growth().saturating_add(1).saturating_mul(longest + 1);
+        if need.saturating_add(growth) < left {
+            return self.mask(mask);
+        }
+        let words = compiled.vocabulary.mask_words();
+        if mask.len() != words {
+            return Err(GrammarError::MaskLength { got: mask.len(), need: words });
+        }
+        mask.fill(0);
+        let mark = self.mark();
+        let end = if mark.terminated { mark.heads as usize } else { self.heads.len() };
+        for index in mark.heads as usize..end {
+            let head = self.heads[index];
+            match head.leaf {
+                Leaf::End => compiled.vocabulary.eos().iter().for_each(|&id| set(mask, id)),
+                Leaf::Special { token } => {
+                    if shortest_stack(compiled.context(), &self.machine, head.stack) < left {
+                        set(mask, token);
+                    }
+                }
+                // Nothing but the end fits into an empty budget.
+                _ if left == 0 => {}
+                _ => {
+                    let (machine, scratch) = (&mut self.machine, &mut self.scratch);
+                    add_head_within(&compiled, machine, scratch, head, mask, left - 1)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills one mask per matcher into `masks`, row after row.
+    pub fn mask_batch(matchers: &mut [Matcher], masks: &mut [u32]) -> Result<(), GrammarError> {
+        let need: usize = matchers.iter().map(|m| m.compiled.vocabulary.mask_words()).sum();
+        if masks.len() != need {
+            return Err(GrammarError::MaskLength { got: masks.len(), need });
+        }
+        let mut rest = masks;
+        for matcher in matchers {
+            let (row, after) = rest.split_at_mut(matcher.compiled.vocabulary.mask_words());
+            matcher.mask(row)?;
+            rest = after;
+        }
+        Ok(())
+    }
+
+    /// The tokens that must come next because nothing else is allowed, special tokens included. They are forced by
+    /// the masks, so whatever tokenizer the model was trained with, no other token could stand there.
+    pub fn forced_tokens(&mut self) -> Result<Vec<u32>, GrammarError> {
+        let before = self.accepted();
+        let mut mask = vec![0; self.compiled.vocabulary.mask_words()];
+        let mut out = Vec::new();
+        let mut done = Ok(());
+        while out.len() < MAX_FORCED && !self.is_accepting() && !self.is_terminated() {
+            done = self.mask(&mut mask);
+            if done.is_err() {
+                break;
+            }
+            let mut allowed = mask.iter().enumerate().filter(|(_, word)| **word != 0);
+            let (Some((index, word)), None) = (allowed.next(), allowed.next()) else { break };
+            if word.count_ones() != 1 {
+                break;
+            }
+            let token = index as u32 * 32 + word.trailing_zeros();
+            done = self.accept(token);
+            if done.is_err() {
+                break;
+            }
+            out.push(token);
+        }
+        self.rollback(self.accepted() - before)?;
+        done.map(|()| out)
     }
 
     /// Takes one token. An end-of-sequence id ends the output if it may end here and the grammar itself does not

@@ -237,7 +237,7 @@ impl Pack {
 }
 
 /// Subtrees smaller than this are not worth a look at what they hold.
-const WORTHWHILE: u32 = 12;
+const WORTHWHILE: u32 = 2;
 
 /// The tokens with this number of characters.
 fn at_count(by_count: &mut Vec<Vec<u32>>, count: u32) -> &mut Vec<u32> {

@@ -179,7 +179,14 @@ impl TerminalSpec {
         }
         let pack = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let listed = matches!(spec, TerminalSpec::JsonString { .. });
-        Terminal::new(dfa, rules, shaped, pack, listed)
+        let quick = match spec {
+            TerminalSpec::FreeText { .. } => true,
+            TerminalSpec::JsonString { rules, .. } | TerminalSpec::RawText { rules, .. } => {
+                !rules.patterned() && rules.excluded_words.is_empty()
+            }
+            _ => false,
+        };
+        Terminal::new(dfa, rules, shaped, pack, (listed, quick))
     }
 }
 
@@ -189,7 +196,7 @@ impl Terminal {
         rules: Option<&TextRules>,
         shaped: bool,
         pack: u64,
-        listed: bool,
+        (listed, quick): (bool, bool),
     ) -> Result<Terminal, GrammarError> {
         let (min, max) = rules.map_or((0, None), |r| (r.min, r.max));
         let counted = min > 0 || max.is_some();
@@ -197,7 +204,7 @@ impl Terminal {
             return Err(GrammarError::Empty("no text has both the pattern and the length asked for".into()));
         }
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Ok(Terminal { dfa, min, max, counted, shaped, id, pack, listed, distances: Mutex::default() })
+        Ok(Terminal { dfa, min, max, counted, shaped, id, pack, listed, quick, distances: Mutex::default() })
     }
 
     /// The same automaton under length bounds.
@@ -206,7 +213,7 @@ impl Terminal {
             TerminalSpec::JsonString { rules, .. } | TerminalSpec::RawText { rules, .. } => Some(rules),
             _ => None,
         };
-        Terminal::new(Arc::clone(&self.dfa), rules, false, self.pack, true)
+        Terminal::new(Arc::clone(&self.dfa), rules, false, self.pack, (true, self.quick))
     }
 }
 
@@ -261,6 +268,8 @@ pub(crate) struct Terminal {
     pub(crate) pack: u64,
     /// Packs of this automaton are used under length bounds: their exits stay listed with their counts.
     pub(crate) listed: bool,
+    /// Plain text of some kind: no state is far from an end.
+    quick: bool,
     distances: Mutex<FxHashMap<u32, u64>>,
 }
 
@@ -321,38 +330,55 @@ impl Terminal {
         missing.saturating_add(self.distance(state))
     }
 
-    /// Bytes to the nearest state where the text may end, lengths aside.
+    /// An upper bound on [`Terminal::shortest`] over all states, missing characters aside, if there is a small one.
+    pub(crate) fn settles_within(&self) -> Option<u64> {
+        (!self.shaped && self.quick).then_some(16)
+    }
+
+    /// Bytes to a state where the text may end, lengths aside: the nearest, as far as a search of limited width finds
+    /// it. The states on the way found are remembered with it, so the way stays open whatever later searches find.
     fn distance(&self, from: u32) -> u64 {
+        const WIDTH: usize = 64;
         let mut distances = self.distances.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(&known) = distances.get(&from) {
             return known;
         }
-        let mut seen = rustc_hash::FxHashSet::default();
+        let mut came_from: FxHashMap<u32, u32> = FxHashMap::default();
         let mut level = vec![from];
-        seen.insert(from);
-        let mut depth = 0;
-        let found = 'search: loop {
+        came_from.insert(from, from);
+        while !level.is_empty() {
+            if let Some(&end) = level.iter().find(|&&state| self.dfa.accepts(state)) {
+                let (mut state, mut distance) = (end, 0);
+                loop {
+                    let known = distances.entry(state).or_insert(distance);
+                    *known = distance.min(*known);
+                    if state == from {
+                        return *known;
+                    }
+                    distance = *known + 1;
+                    state = came_from[&state];
+                }
+            }
             let mut next = Vec::new();
             for &state in &level {
-                if self.dfa.accepts(state) {
-                    break 'search depth;
-                }
-                for byte in 0..=255u8 {
-                    if let Ok(Some(target)) = self.dfa.step(state, byte)
-                        && seen.insert(target.state)
-                    {
+                // An escape is never the shortest way to write a character, and its digits are many states; but
+                // inside a pair of escapes there is no other way.
+                let mut stuck = true;
+                for byte in (0..=255u8).filter(|&b| b != b'\\').chain([b'\\']) {
+                    if byte == b'\\' && self.listed && !stuck || next.len() >= WIDTH {
+                        continue;
+                    }
+                    let Ok(Some(target)) = self.dfa.step(state, byte) else { continue };
+                    stuck = false;
+                    if !came_from.contains_key(&target.state) {
+                        came_from.insert(target.state, state);
                         next.push(target.state);
                     }
                 }
             }
-            if next.is_empty() {
-                break u64::MAX / 2;
-            }
             level = next;
-            depth += 1;
-        };
-        distances.insert(from, found);
-        found
+        }
+        u64::MAX / 2
     }
 
     /// True if the empty text is in the language.

@@ -22,6 +22,7 @@ pub(crate) struct TokenTrie {
     tokens: Vec<u32>,
     /// Child of the root by byte, 0 for none.
     first: Box<[u32; 256]>,
+    depth: u32,
     index: OnceLock<Index>,
 }
 
@@ -103,7 +104,15 @@ impl TokenTrie {
             first[node.byte as usize] = child;
             child = node.end;
         }
-        TokenTrie { nodes, tokens, first, index: OnceLock::new() }
+        let (mut depth, mut ends) = (0, Vec::new());
+        for (at, node) in nodes[1..nodes.len() - 1].iter().enumerate() {
+            while ends.last().is_some_and(|&end| end <= at as u32 + 1) {
+                ends.pop();
+            }
+            ends.push(node.end);
+            depth = depth.max(ends.len() as u32);
+        }
+        TokenTrie { nodes, tokens, first, depth, index: OnceLock::new() }
     }
 
     /// The trie of everything that hangs below and at these nodes, which share their byte: its root has one child.
@@ -229,6 +238,11 @@ impl TokenTrie {
         let from = self.nodes[index as usize].first_token as usize;
         let to = self.nodes[index as usize + 1].first_token as usize;
         &self.tokens[from..to]
+    }
+
+    /// Length of the longest path.
+    pub(crate) fn depth(&self) -> u32 {
+        self.depth
     }
 
     /// Number of nodes, root included.

@@ -113,11 +113,6 @@ impl Explicit {
         };
         Ok(Explicit { table, accepts, lengths })
     }
-
-    /// True if nothing is accepted.
-    pub(crate) fn is_empty(&self) -> bool {
-        !self.accepts[0] && self.table[0].iter().all(|&to| to == NONE)
-    }
 }
 
 impl Automaton for Explicit {
@@ -242,6 +237,7 @@ mod tests {
         assert!(d.lengths(0).meets(1, 1) && !d.lengths(0).meets(0, 0));
 
         let nothing = Both(regex("^a"), regex("^b"));
-        assert!(Explicit::new(&nothing, None).expect("small").is_empty());
+        let d = LazyDfa::new(Box::new(Explicit::new(&nothing, None).expect("small")));
+        assert!(!d.accepts(0) && !d.live(0));
     }
 }

@@ -80,10 +80,6 @@ impl LengthSet {
         changed
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.bits.iter().all(|&w| w == 0)
-    }
-
     fn first_from(&self, low: u64) -> Option<u64> {
         if self.open && low > u64::from(self.cap) {
             return self.contains(self.cap).then_some(low);

@@ -226,6 +226,12 @@ impl Vocabulary {
         self.fingerprint
     }
 
+    /// True if every byte that UTF-8 uses is a token of its own, so that any text can be written.
+    pub fn writes_every_byte(&self) -> bool {
+        let used = (0..=0xbfu8).chain(0xc2..=0xf4);
+        used.into_iter().all(|b| self.trie.child(0, b).is_some_and(|node| !self.trie.tokens(node).is_empty()))
+    }
+
     /// Splits text into tokens greedily, longest match first. Not canonical for any tokenizer; useful as a bound
     /// and in tests. `None` if some byte has no token.
     pub fn greedy_tokens(&self, mut text: &[u8]) -> Option<Vec<u32>> {

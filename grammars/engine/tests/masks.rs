@@ -1,0 +1,243 @@
+//! Masks made from packs, tails and memory against plain stepping: over a vocabulary with everything that hurts (cut
+//! characters, escapes, quotes with what follows them), a token is in the mask if and only if its bytes can be taken
+//! one by one. And every walk that keeps to a budget ends in time.
+
+use serde_json::{Value, json};
+use std::sync::Arc;
+use toolglot_format::{Format, Plan};
+use toolglot_grammar::{CompiledGrammar, Grammar, GrammarBuilder, JsonStyle, Matcher, Token, Vocabulary};
+use toolglot_schema::{Options, Schema};
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        ((self.0 >> 33) as usize) % n
+    }
+}
+
+fn vocabulary() -> Arc<Vocabulary> {
+    let mut texts: Vec<Vec<u8>> = (0..=255u8).map(|b| vec![b]).collect();
+    let parts = [
+        "\"",
+        "\\",
+        "\\u",
+        "\\u00",
+        "\\ud8",
+        "\\n",
+        "\\\"",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ", ",
+        ":",
+        ": ",
+        "\": ",
+        "\", \"",
+        "a",
+        "ab",
+        "bc",
+        "city",
+        "days",
+        "é",
+        "日",
+        "😀",
+        "0",
+        "12",
+        "-",
+        ".5",
+        "e1",
+        "true",
+        "null",
+        " ",
+        "\n",
+        "<",
+        "</",
+        "tool_call>",
+        "parameter=",
+        ">\n",
+        "xyz",
+        "name",
+        "\"}",
+        "}}",
+    ];
+    let mut random = Random(3);
+    for part in parts {
+        texts.push(part.as_bytes().to_vec());
+        for _ in 0..9 {
+            let mut text = part.as_bytes().to_vec();
+            for _ in 0..=random.below(3) {
+                text.extend(parts[random.below(parts.len())].as_bytes());
+            }
+            // Some tokens end, or begin, in the middle of a character.
+            match random.below(4) {
+                0 => text.truncate(text.len() - 1),
+                1 if text.len() > 1 => {
+                    text.remove(0);
+                }
+                _ => {}
+            }
+            texts.push(text);
+        }
+    }
+    texts.retain(|t| !t.is_empty());
+    let mut tokens: Vec<Token> = texts.into_iter().map(Token::text).collect();
+    tokens.push(Token::special("<tool_call>"));
+    tokens.push(Token::added("</tool_call>"));
+    tokens.push(Token::special("<eos>"));
+    let eos = tokens.len() as u32 - 1;
+    Arc::new(Vocabulary::new(tokens, &[eos], Some(eos as usize + 9)).unwrap())
+}
+
+fn schemas() -> Vec<Value> {
+    vec![
+        json!({"type": "object", "properties": {"city": {"type": "string", "minLength": 1, "maxLength": 4},
+            "days": {"type": "integer", "minimum": 1, "maximum": 120}}, "required": ["city"]}),
+        json!({"type": "array", "items": {"type": "string", "pattern": "^[a-cé]{2,6}$"}, "minItems": 1, "maxItems": 3}),
+        json!({"type": "string", "pattern": "b.*c", "maxLength": 6}),
+        json!({"type": "string", "minLength": 3}),
+        json!({"anyOf": [{"type": "string", "enum": ["ab", "abc", "xyz"]}, {"type": "number"}, {"type": "array", "items": {}}]}),
+        json!({"type": "object", "patternProperties": {"^a": {"type": "integer"}}, "additionalProperties": {"type": "boolean"},
+            "minProperties": 1, "maxProperties": 3}),
+        json!({"type": "object", "properties": {"ab": {"type": "number", "multipleOf": 0.5}, "abc": {"type": "null"},
+            "x": {"enum": [1, 12, 120]}}, "additionalProperties": false, "minProperties": 2}),
+        json!({}),
+    ]
+}
+
+fn matchers() -> Vec<Matcher> {
+    let vocabulary = vocabulary();
+    let mut grammars = Vec::new();
+    for schema in schemas() {
+        let schema = Schema::compile(&schema, &Options::default()).unwrap();
+        for style in [
+            JsonStyle::default(),
+            JsonStyle { any_order: true, ..JsonStyle::compact() },
+            JsonStyle::flexible(2),
+        ] {
+            let mut builder = GrammarBuilder::new();
+            let root = builder.json_schema(&schema, &style).unwrap();
+            grammars.push(builder.build(root).unwrap());
+        }
+    }
+    let special = |text: &str| json!({"lit": {"text": text, "special": true}});
+    let call =
+        |body: Value| json!({"call": {"seq": [special("<tool_call>"), body, special("</tool_call>")]}});
+    let tools = json!([{"name": "ab", "parameters": {"type": "object", "properties": {"city": {"type": "string"}, "days": {}},
+        "required": ["city"]}}, {"name": "abc"}]);
+    let plan = Plan::from_openai(&tools, &Value::Null, true).unwrap();
+    let object =
+        json!({"object": {"members": [{"key": "name", "is": "name"}, {"key": "arguments", "is": "args"}]}});
+    let tagged = json!({"seq": [{"lit": "<"}, {"name": {}}, {"lit": ">\n"}, {"args": {"tagged": {"param": {"seq": [
+        {"lit": "<parameter="}, {"key": {}}, {"lit": ">\n"}, {"value": {}}, {"ws": "\n"}, {"lit": "</"}, {"lit": "parameter="}]}}}}]});
+    for body in [object, tagged] {
+        let format = json!({"rep": {"of": {"alt": [call(body), {"text": {"channel": "content"}}]}, "sep": {"ws": "\n"}}});
+        let format: Format = serde_json::from_value(format).unwrap();
+        grammars.push(Grammar::from_format(&format, &plan).unwrap());
+    }
+    grammars
+        .into_iter()
+        .map(|g| CompiledGrammar::new(Arc::new(g), vocabulary.clone()).unwrap().matcher().unwrap())
+        .collect()
+}
+
+fn allowed(mask: &[u32]) -> Vec<u32> {
+    (0..mask.len() as u32 * 32).filter(|&id| mask[id as usize / 32] >> (id % 32) & 1 == 1).collect()
+}
+
+#[test]
+fn masks_equal_stepping() {
+    let mut random = Random(11);
+    let mut checked = 0;
+    for mut matcher in matchers() {
+        let ids = matcher.compiled().vocabulary().mask_words() as u32 * 32;
+        for _ in 0..2 {
+            matcher.reset();
+            for _ in 0..12 {
+                let mut mask = vec![u32::MAX; matcher.compiled().vocabulary().mask_words()];
+                matcher.mask(&mut mask).unwrap();
+                for id in 0..ids {
+                    let can = matcher.accept(id).is_ok();
+                    if can {
+                        matcher.rollback(1).unwrap();
+                    }
+                    let bit = mask[id as usize / 32] >> (id % 32) & 1 == 1;
+                    let text =
+                        String::from_utf8_lossy(matcher.compiled().vocabulary().bytes(id)).into_owned();
+                    assert_eq!(bit, can, "token {id} {text:?}");
+                }
+                checked += 1;
+                let list = allowed(&mask);
+                assert!(!list.is_empty() || matcher.is_terminated(), "a dead end");
+                if list.is_empty() {
+                    break;
+                }
+                matcher.accept(list[random.below(list.len())]).unwrap();
+            }
+        }
+    }
+    assert!(checked > 300, "{checked}");
+}
+
+#[test]
+fn outputs_end_within_their_budget() {
+    let mut random = Random(5);
+    for (index, mut matcher) in matchers().into_iter().enumerate() {
+        let least = matcher.shortest_completion();
+        let mut mask = vec![0; matcher.compiled().vocabulary().mask_words()];
+        if least > 0 {
+            assert!(matcher.mask_within(&mut mask, least - 1).is_err());
+        }
+        for extra in [0, 1, 5, 40] {
+            matcher.reset();
+            let mut left = least + extra;
+            let mut text = Vec::new();
+            loop {
+                matcher.mask_within(&mut mask, left).unwrap();
+                let list = allowed(&mask);
+                assert!(
+                    !list.is_empty(),
+                    "{index}: nothing is allowed with {left} tokens left behind {:?}, {} needed",
+                    String::from_utf8_lossy(&text),
+                    matcher.shortest_completion()
+                );
+                let token = list[random.below(list.len())];
+                matcher.accept(token).unwrap();
+                text.extend_from_slice(matcher.compiled().vocabulary().bytes(token));
+                if matcher.is_terminated() {
+                    break;
+                }
+                assert!(left > 0, "the budget is overrun");
+                left -= 1;
+                assert!(matcher.shortest_completion() <= left);
+            }
+        }
+    }
+}
+
+#[test]
+fn drafts_batches_and_forced_tokens() {
+    let mut all = matchers();
+    let words = all[0].compiled().vocabulary().mask_words();
+    let mut masks = vec![0; words * all.len()];
+    Matcher::mask_batch(&mut all, &mut masks).unwrap();
+    for (matcher, row) in all.iter_mut().zip(masks.chunks(words)) {
+        let mut mask = vec![0; words];
+        matcher.mask(&mut mask).unwrap();
+        assert_eq!(mask, row);
+    }
+    let first = &mut all[0];
+    let text = b"{\"city\": \"a\"}";
+    let draft: Vec<u32> = text.iter().map(|&b| u32::from(b)).chain([65]).collect();
+    assert_eq!(first.try_draft(&draft).unwrap(), text.len());
+    assert_eq!(first.accepted(), 0);
+    assert_eq!(first.accept_many(&draft).unwrap(), text.len());
+    assert!(first.is_accepting() && first.is_complete());
+    let mut copy = first.clone();
+    copy.rollback(1).unwrap();
+    assert!(first.is_complete() && !copy.is_complete());
+    assert!(copy.rollback(999).is_err());
+}
