@@ -70,8 +70,9 @@ fn members(grammar: &Grammar, object: &ObjectDef, state: &MemberState, count: u6
 fn keys(grammar: &Grammar, object: &ObjectDef, state: &MemberState) -> u64 {
     let owed = members(grammar, object, state, state.members());
     if owed > 0 {
-        // One comma has been written already.
-        return owed;
+        // The first comma, if there is one, and what leads the first key have been written already.
+        let comma = if state.members() > 0 { grammar.shortest(object.comma) } else { 0 };
+        return owed.saturating_sub(comma).saturating_sub(grammar.shortest(object.lead));
     }
     let mut written = object.keys.iter().zip(&object.position);
     let around = grammar.shortest(object.colon);
