@@ -1,6 +1,8 @@
 //! Every mask of the everyday and the stress schemas beside llguidance's, bit by bit. Differences are allowed only
 //! where they have been judged; each kind is named here with its reason.
 
+#![allow(clippy::unwrap_used)]
+
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -212,7 +212,7 @@ fn from_root(
     let tokens = Into::Words(&mut scratch.words);
     let ctx = compiled.context();
     let mut walk = Walk { ctx, machine, heads: &mut scratch.heads, out: tokens, within };
-    walk.from_first_bytes(compiled.vocabulary.trie(), 0, 1)?;
+    walk.root_children(compiled.vocabulary.trie(), 0, 1)?;
     Ok(TokenSet::from_words(&scratch.words))
 }
 
@@ -347,7 +347,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Visits the children of the root that the heads `from..to` can begin with.
-    fn from_first_bytes(&mut self, trie: &TokenTrie, from: usize, to: usize) -> Result<(), GrammarError> {
+    fn root_children(&mut self, trie: &TokenTrie, from: usize, to: usize) -> Result<(), GrammarError> {
         let mut first = ByteSet::default();
         for head in &self.heads[from..to] {
             head.leaf.first_bytes(self.ctx, &mut first)?;

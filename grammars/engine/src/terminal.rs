@@ -7,6 +7,7 @@ use crate::automaton::{
 };
 use regex_syntax::hir::{Hir, HirKind, Repetition};
 use rustc_hash::FxHashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -370,8 +371,8 @@ impl Terminal {
                     }
                     let Ok(Some(target)) = self.dfa.step(state, byte) else { continue };
                     stuck = false;
-                    if !came_from.contains_key(&target.state) {
-                        came_from.insert(target.state, state);
+                    if let Entry::Vacant(slot) = came_from.entry(target.state) {
+                        slot.insert(state);
                         next.push(target.state);
                     }
                 }

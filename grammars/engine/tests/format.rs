@@ -1,5 +1,7 @@
 //! Formats under plans: what a turn may be, and that every tokenisation of it is admitted.
 
+#![allow(clippy::unwrap_used)]
+
 use serde_json::{Value, json};
 use std::sync::Arc;
 use toolglot_format::{Format, Plan, ToolChoice};
@@ -94,7 +96,7 @@ fn accepts(m: &mut Matcher, text: &str) -> bool {
             .min();
         let token =
             marker.unwrap_or_else(|| match vocabulary.greedy_tokens(&rest[..end.unwrap_or(rest.len())]) {
-                Some(tokens) if turn % 3 != 0 => tokens[0],
+                Some(tokens) if !turn.is_multiple_of(3) => tokens[0],
                 _ => u32::from(rest[0]),
             });
         m.mask(&mut mask).unwrap();

@@ -1,5 +1,7 @@
 //! Schemas and formats as grammars: which texts are accepted, byte by byte and token by token.
 
+#![allow(clippy::unwrap_used)]
+
 use serde_json::{Value, json};
 use std::sync::Arc;
 use toolglot_grammar::{

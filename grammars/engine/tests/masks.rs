@@ -2,6 +2,8 @@
 //! characters, escapes, quotes with what follows them), a token is in the mask if and only if its bytes can be taken
 //! one by one. And every walk that keeps to a budget ends in time.
 
+#![allow(clippy::unwrap_used)]
+
 use serde_json::{Value, json};
 use std::sync::Arc;
 use toolglot_format::{Format, Plan};

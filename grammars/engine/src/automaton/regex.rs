@@ -327,14 +327,14 @@ fn search_lengths(nfa: &NFA, back: &[Vec<(u32, u32)>], bounds: LengthBounds) -> 
     }
     let silent = after_end(nfa);
     let mut queue = Vec::new();
-    for id in 0..count {
+    for (id, set) in open.iter_mut().enumerate() {
         match nfa.state(StateID::new_unchecked(id)) {
             State::Match { .. } => {
-                open[id].merge(&every, 0);
+                set.merge(&every, 0);
                 queue.push(id);
             }
             State::Look { look: Look::End, next } if silent[next.as_usize()] => {
-                open[id].insert(0);
+                set.insert(0);
                 queue.push(id);
             }
             _ => {}

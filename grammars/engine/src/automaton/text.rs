@@ -38,14 +38,13 @@ impl Finder {
         let mut queue: VecDeque<usize> = next[0].iter().map(|&n| n as usize).filter(|&n| n != 0).collect();
         while let Some(node) = queue.pop_front() {
             found[node] |= found[fail[node]];
-            for byte in 0..256 {
-                let beyond = next[fail[node]][byte];
-                let child = next[node][byte] as usize;
-                if child == 0 {
-                    next[node][byte] = beyond;
+            let beyond = next[fail[node]];
+            for (child, beyond) in next[node].iter_mut().zip(beyond) {
+                if *child == 0 {
+                    *child = beyond;
                 } else {
-                    fail[child] = beyond as usize;
-                    queue.push_back(child);
+                    fail[*child as usize] = beyond as usize;
+                    queue.push_back(*child as usize);
                 }
             }
         }

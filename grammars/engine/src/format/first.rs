@@ -27,7 +27,11 @@ pub(super) fn add_first(node: &Format, out: &mut Vec<String>) -> bool {
         }
         Format::Args(Args::Pythonic(_) | Args::Raw(_)) => true,
         Format::Seq(nodes) => nodes.iter().all(|node| add_first(node, out)),
-        Format::Alt(nodes) => nodes.iter().fold(false, |any, node| add_first(node, out) || any),
+        Format::Alt(nodes) => {
+            // Every branch counts, so this must not stop at the first that lets through.
+            let through: Vec<bool> = nodes.iter().map(|node| add_first(node, out)).collect();
+            through.contains(&true)
+        }
         Format::Opt(node) | Format::Lenient(node) => {
             add_first(node, out);
             true

@@ -269,11 +269,8 @@ impl Lowering<'_> {
                 }
             }
             _ if quoted => out.push(JsonLowering::new(self.b, schema, &style).node(id)?),
-            Node::String(rules) => {
-                if way.raw {
-                    out.push(self.raw_string(text_rules(rules), way)?);
-                }
-            }
+            Node::String(rules) if way.raw => out.push(self.raw_string(text_rules(rules), way)?),
+            Node::String(_) => {}
             Node::Enum(values) => {
                 for value in values {
                     match value.as_str() {
