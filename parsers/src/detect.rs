@@ -79,16 +79,19 @@ fn score(
         found.evidence.push(evidence.clone());
     };
     if let Some(template) = template {
-        if rules.without.iter().any(|text| template.contains(text.as_str())) {
+        // A template may write its quotes escaped, inside a string of its own.
+        let unescaped = template.replace("\\\"", "\"").replace("\\'", "'");
+        let holds = |text: &String| template.contains(text.as_str()) || unescaped.contains(text.as_str());
+        if rules.without.iter().any(holds) {
             return None;
         }
         for text in &rules.template {
-            if !template.contains(text.as_str()) {
+            if !holds(text) {
                 return None;
             }
             add(TEMPLATE, text);
         }
-        rules.hints.iter().filter(|text| template.contains(text.as_str())).for_each(|text| add(HINT, text));
+        rules.hints.iter().filter(|text| holds(text)).for_each(|text| add(HINT, text));
         // Tokens alone do not make a template one of this family.
         if rules.template.is_empty() && found.score == 0 {
             return None;

@@ -41,6 +41,7 @@ mod machine;
 mod mask;
 mod matcher;
 mod pack;
+mod prompt;
 mod terminal;
 #[cfg(feature = "tokenizers")]
 mod tokenizer;

@@ -113,7 +113,7 @@ fn same_call(want: &ExpectedCall, call: &Call) -> bool {
 }
 
 /// Equal as JSON values: members in any order, numbers by their value.
-fn same_value(a: &Value, b: &Value) -> bool {
+pub fn same_value(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => {
             a.to_string() == b.to_string()

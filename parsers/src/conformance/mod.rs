@@ -13,7 +13,7 @@ mod report;
 mod run;
 
 pub use case::{Case, CaseError, ExpectedCall};
-pub use compare::{Agreement, Parts, Policy};
+pub use compare::{Agreement, Parts, Policy, same_value};
 pub use known::{Known, Reason};
 pub use report::{Report, Row};
 

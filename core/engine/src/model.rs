@@ -1,0 +1,311 @@
+//! A checkpoint as Toolglot sees it: its family, its chat template, its vocabulary and what ends its turns.
+//!
+//! Weights are not read here and nothing is computed: see `toolglot-mlx` for a model that runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use toolglot_format::{Manifest, Plan};
+use toolglot_grammar::{TokenKind, Vocabulary, VocabularyError};
+use toolglot_parsers::{DetectError, Detection, Family, Registry};
+use toolglot_sampler::{StopConfig, TokenBytes};
+
+use crate::session::{Constraint, Reader, Session, SessionError, SessionSettings};
+use crate::template::{ChatTemplate, Conversation, Rendered, TemplateError, TemplateOptions};
+
+/// A checkpoint's tool-calling side.
+#[derive(Clone)]
+pub struct Model {
+    family: Arc<dyn Family>,
+    template: Arc<ChatTemplate>,
+    vocabulary: Arc<Vocabulary>,
+}
+
+/// A checkpoint that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A file is missing or cannot be read.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what is expected.
+        why: String,
+    },
+    /// The vocabulary is not of a known kind.
+    #[error("{}: {source}", path.display())]
+    Vocabulary {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: VocabularyError,
+    },
+    /// The chat template cannot be used.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// Several families fit.
+    #[error("{}: {source}", dir.display())]
+    Ambiguous {
+        /// The model's folder.
+        dir: PathBuf,
+        /// Which.
+        source: DetectError,
+    },
+    /// No family fits.
+    #[error("{}: no family fits its chat template; name one of: {known}", dir.display())]
+    NoFamily {
+        /// The model's folder.
+        dir: PathBuf,
+        /// The known ids, joined by commas.
+        known: String,
+    },
+    /// The named family is not known.
+    #[error("no family `{id}`; known are: {known}")]
+    UnknownFamily {
+        /// The id asked for.
+        id: String,
+        /// The known ids, joined by commas.
+        known: String,
+    },
+}
+
+/// A rendered prompt with what it leaves for parser and grammar to start from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// The whole text.
+    pub text: String,
+    /// The end of the text that already belongs to the assistant's turn, such as `<think>\n`.
+    pub tail: String,
+}
+
+impl Model {
+    /// A model of its parts.
+    pub fn new(family: Arc<dyn Family>, template: ChatTemplate, vocabulary: Vocabulary) -> Self {
+        Model { family, template: Arc::new(template), vocabulary: Arc::new(vocabulary) }
+    }
+
+    /// Reads a folder in Hugging Face layout: `config.json`, `generation_config.json`, `tokenizer.json`,
+    /// `tokenizer_config.json` and the chat template. `family` names the family; without it, it is detected.
+    /// A checkpoint without a chat template gets its family's.
+    ///
+    /// The EOS ids are the union of what the files and the family name.
+    ///
+    /// # Errors
+    /// [`ModelError`], with the file.
+    pub fn from_dir(
+        dir: impl AsRef<Path>,
+        registry: &Registry,
+        family: Option<&str>,
+    ) -> Result<Model, ModelError> {
+        let dir = dir.as_ref();
+        let config = read_json(dir, "config.json")?.unwrap_or_default();
+        let generation = read_json(dir, "generation_config.json")?.unwrap_or_default();
+        let tokenizer_config = read_json(dir, "tokenizer_config.json")?.unwrap_or_default();
+        let path = dir.join("tokenizer.json");
+        let tokenizer = fs::read_to_string(&path)
+            .map_err(|error| ModelError::File { path: path.clone(), why: error.to_string() })?;
+        let in_vocabulary = |source| ModelError::Vocabulary { path: path.clone(), source };
+
+        let options = TemplateOptions { name: dir.display().to_string(), ..TemplateOptions::default() };
+        let own_template = ChatTemplate::from_model_dir(dir, &options);
+        let bare = Vocabulary::from_tokenizer_json(&tokenizer, &[], None).map_err(in_vocabulary)?;
+        let family = match family {
+            Some(id) => named(registry, id)?,
+            None => {
+                let source = own_template.as_ref().ok().and_then(|template| template.source(true).ok());
+                detected(dir, registry, source, &bare)?.family
+            }
+        };
+        let template = match (own_template, family.template()) {
+            (Ok(template), _) => template,
+            (Err(_), Some(source)) if !has_template(dir, &tokenizer_config) => {
+                let template = ChatTemplate::compile(source, &options)?;
+                template.with_special_tokens(&tokenizer_config)
+            }
+            (Err(error), _) => return Err(error.into()),
+        };
+        let eos = eos_ids(family.manifest(), &bare, [&config, &generation], &tokenizer_config);
+        let width = config.get("vocab_size").and_then(Value::as_u64).map(|width| width as usize);
+        let width = width.map(|width| width.max(bare.len()));
+        let vocabulary = Vocabulary::from_tokenizer_json(&tokenizer, &eos, width).map_err(in_vocabulary)?;
+        Ok(Model::new(family, template, vocabulary))
+    }
+
+    /// The family.
+    pub fn family(&self) -> &Arc<dyn Family> {
+        &self.family
+    }
+
+    /// The chat template.
+    pub fn template(&self) -> &ChatTemplate {
+        &self.template
+    }
+
+    /// The vocabulary, EOS ids included.
+    pub fn vocabulary(&self) -> &Arc<Vocabulary> {
+        &self.vocabulary
+    }
+
+    /// Renders a conversation up to where the assistant begins to write.
+    ///
+    /// # Errors
+    /// [`TemplateError`].
+    pub fn prompt(&self, conversation: &Conversation<'_>) -> Result<Prompt, TemplateError> {
+        Ok(self.open_turn(self.template.render(conversation, true)?))
+    }
+
+    fn open_turn(&self, rendered: Rendered) -> Prompt {
+        let open = &self.family.manifest().turn.open;
+        let tail = match rendered.generation_prompt.rfind(open.as_str()) {
+            Some(at) => rendered.generation_prompt[at + open.len()..].to_owned(),
+            None => String::new(),
+        };
+        Prompt { text: rendered.text, tail }
+    }
+
+    /// What holds the turn to `plan`, primed with the prompt's tail.
+    ///
+    /// # Errors
+    /// [`SessionError`] when the plan cannot be met or a tool's schema cannot be enforced.
+    pub fn constraint(&self, plan: &Plan, tail: &str) -> Result<Constraint, SessionError> {
+        Constraint::new(&*self.family, &self.vocabulary, plan, tail)
+    }
+
+    /// What reads the turn, primed with the prompt's tail.
+    ///
+    /// # Errors
+    /// [`SessionError::Family`] when the family refuses the plan.
+    pub fn reader(&self, plan: &Plan, tail: &str) -> Result<Reader, SessionError> {
+        Reader::new(&*self.family, &self.vocabulary, plan, tail)
+    }
+
+    /// The stop rules of a turn: the settings', the family's, and the EOS ids.
+    pub fn stops(&self, settings: &SessionSettings) -> StopConfig {
+        settings.stops(&*self.family, &self.vocabulary)
+    }
+
+    /// The bytes of each token, for a sampler with stop strings.
+    pub fn token_bytes(&self) -> Arc<dyn TokenBytes> {
+        Arc::new(TokenTable(self.vocabulary.clone()))
+    }
+
+    /// Constraint, stop rules and reader in one, for a decode loop.
+    ///
+    /// # Errors
+    /// As [`Model::constraint`] and [`Model::reader`]; [`SessionError::Stops`] when the stop rules make no
+    /// sense.
+    pub fn session(
+        &self,
+        plan: &Plan,
+        tail: &str,
+        settings: &SessionSettings,
+    ) -> Result<Session, SessionError> {
+        let constraint = settings.constrain.then(|| self.constraint(plan, tail)).transpose()?;
+        let reader = self.reader(plan, tail)?;
+        let stops = self.stops(settings);
+        Session::new(constraint, reader, stops, settings.stop_after_call, self.vocabulary.clone())
+    }
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model")
+            .field("family", &self.family.manifest().id)
+            .field("ids", &self.vocabulary.len())
+            .finish_non_exhaustive()
+    }
+}
+
+struct TokenTable(Arc<Vocabulary>);
+
+impl TokenBytes for TokenTable {
+    fn token_bytes(&self, id: u32) -> Option<(&[u8], bool)> {
+        match self.0.kind(id) {
+            TokenKind::Hole => None,
+            kind => Some((self.0.bytes(id), kind != TokenKind::Text)),
+        }
+    }
+}
+
+/// Which family a folder's model belongs to, with the evidence.
+///
+/// # Errors
+/// [`ModelError::NoFamily`] and [`ModelError::Ambiguous`]; the others where a file cannot be read.
+pub fn detect_dir(dir: impl AsRef<Path>, registry: &Registry) -> Result<Detection, ModelError> {
+    let dir = dir.as_ref();
+    let options = TemplateOptions { name: dir.display().to_string(), ..TemplateOptions::default() };
+    let template = ChatTemplate::from_model_dir(dir, &options)?;
+    let path = dir.join("tokenizer.json");
+    let vocabulary = match fs::read_to_string(&path) {
+        Ok(json) => Vocabulary::from_tokenizer_json(&json, &[], None)
+            .map_err(|source| ModelError::Vocabulary { path, source })?,
+        Err(error) => return Err(ModelError::File { path, why: error.to_string() }),
+    };
+    detected(dir, registry, template.source(true).ok(), &vocabulary)
+}
+
+fn detected(
+    dir: &Path,
+    registry: &Registry,
+    template: Option<&str>,
+    vocabulary: &Vocabulary,
+) -> Result<Detection, ModelError> {
+    registry
+        .detect(template, &|token| vocabulary.named(token).is_some())
+        .map_err(|source| ModelError::Ambiguous { dir: dir.to_owned(), source })?
+        .ok_or_else(|| ModelError::NoFamily { dir: dir.to_owned(), known: known(registry) })
+}
+
+fn named(registry: &Registry, id: &str) -> Result<Arc<dyn Family>, ModelError> {
+    registry
+        .get(id)
+        .cloned()
+        .ok_or_else(|| ModelError::UnknownFamily { id: id.to_owned(), known: known(registry) })
+}
+
+fn known(registry: &Registry) -> String {
+    let ids: Vec<&str> = registry.iter().map(|family| family.manifest().id.as_str()).collect();
+    ids.join(", ")
+}
+
+fn has_template(dir: &Path, tokenizer_config: &Map<String, Value>) -> bool {
+    tokenizer_config.contains_key("chat_template")
+        || ["chat_template.jinja", "chat_template.json"].iter().any(|name| dir.join(name).exists())
+}
+
+fn read_json(dir: &Path, name: &str) -> Result<Option<Map<String, Value>>, ModelError> {
+    let path = dir.join(name);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(ModelError::File { path, why: error.to_string() }),
+    };
+    serde_json::from_str(&text).map(Some).map_err(|error| ModelError::File { path, why: error.to_string() })
+}
+
+/// Every id that ends a turn, by whichever file names it.
+fn eos_ids(
+    manifest: &Manifest,
+    vocabulary: &Vocabulary,
+    configs: [&Map<String, Value>; 2],
+    tokenizer_config: &Map<String, Value>,
+) -> Vec<u32> {
+    let mut eos = Vec::new();
+    for config in configs {
+        match config.get("eos_token_id") {
+            Some(Value::Array(ids)) => eos.extend(ids.iter().filter_map(Value::as_u64)),
+            Some(id) => eos.extend(id.as_u64()),
+            None => {}
+        }
+    }
+    let eos_token = tokenizer_config.get("eos_token");
+    let spelling = eos_token.and_then(|token| token.get("content").unwrap_or(token).as_str());
+    let named = manifest.stops.tokens.iter().map(String::as_str).chain(spelling);
+    let named = named.filter_map(|token| vocabulary.named(token));
+    let mut eos: Vec<u32> = eos.into_iter().filter_map(|id| u32::try_from(id).ok()).chain(named).collect();
+    eos.sort_unstable();
+    eos.dedup();
+    eos
+}
