@@ -1,0 +1,59 @@
+//! `toolglot conformance`: cases of other engines' tests, agreement per family.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use toolglot::Registry;
+use toolglot::parsers::conformance::{Case, run as run_cases};
+
+use crate::input;
+use crate::output::Output;
+
+/// Arguments.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Cases, one JSON object a line; see docs/src/conformance.md for the fields
+    cases: PathBuf,
+    /// Only the cases of this family
+    #[arg(long, short, value_name = "ID")]
+    family: Option<String>,
+    /// Write every result here, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Name the cases that differ
+    #[arg(long)]
+    differing: bool,
+}
+
+/// Fails when a case's events depend on how the output was cut, whatever was expected of it.
+pub(crate) fn run(args: &Args, registry: &Registry, out: &mut Output) -> Result<ExitCode> {
+    if let Some(id) = &args.family {
+        input::family(registry, id)?;
+    }
+    let cases = Case::read(&input::read(&args.cases)?).with_context(|| args.cases.display().to_string())?;
+    let report = run_cases(registry, &cases, args.family.as_deref());
+    if let Some(path) = &args.out {
+        std::fs::write(path, report.to_jsonl()).with_context(|| path.display().to_string())?;
+    }
+    if out.json() {
+        for row in report.rows() {
+            let value = json!({
+                "family": row.family, "tier": row.tier, "cases": row.cases, "calls": row.calls,
+                "same": row.same, "outer_space": row.outer_space, "policy": row.policy,
+                "differs": row.differs, "unequal_cuts": row.unequal_cuts,
+            });
+            out.emit(|| value, String::new)?;
+        }
+    } else {
+        out.raw(&report.to_string())?;
+    }
+    if args.differing && !out.json() {
+        for (case, result) in report.differing() {
+            out.raw(&format!("{} {} {}\n", case.id, result.family, result.origin))?;
+        }
+    }
+    let uncut = report.unequal_cuts().next().is_none();
+    Ok(if uncut { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

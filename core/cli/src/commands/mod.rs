@@ -1,0 +1,17 @@
+//! One module per command.
+
+pub(crate) mod check;
+pub(crate) mod conformance;
+#[cfg(feature = "mlx")]
+pub(crate) mod demo;
+pub(crate) mod detect;
+#[cfg(feature = "mlx")]
+pub(crate) mod evaluate;
+pub(crate) mod explain;
+pub(crate) mod families;
+#[cfg(feature = "mlx")]
+pub(crate) mod generate;
+pub(crate) mod grammar;
+pub(crate) mod pack;
+pub(crate) mod parse;
+pub(crate) mod render;

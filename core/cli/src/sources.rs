@@ -1,0 +1,119 @@
+//! Where families come from: compiled in, plugins named on the command line, plugins of the configuration.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use toolglot::parsers::DataFamily;
+use toolglot::{Manifest, Registry};
+
+/// Name of the configuration file that is looked for in the working directory.
+const CONFIG: &str = "toolglot.toml";
+
+/// The file that makes a folder a family.
+const MANIFEST: &str = "family.toml";
+
+/// Plugins and configuration.
+#[derive(clap::Args)]
+pub(crate) struct SourceArgs {
+    /// A family plugin, a folder of them, or a family's own folder (with family.toml); wins over a built-in
+    /// family of the same id
+    #[arg(long = "plugin", value_name = "FILE|DIR", global = true)]
+    plugins: Vec<PathBuf>,
+    /// Configuration file; without it, toolglot.toml where there is one
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+}
+
+/// `toolglot.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Config {
+    /// Plugin files and folders, relative to the configuration file.
+    plugins: Vec<PathBuf>,
+}
+
+impl SourceArgs {
+    /// Every family: built in, then those of the configuration, then those of the command line.
+    pub(crate) fn registry(&self) -> Result<Registry> {
+        let mut registry = Registry::builtin()?;
+        let paths = self.plugin_paths()?;
+        if !paths.is_empty() {
+            add(&mut registry, &paths)?;
+        }
+        Ok(registry)
+    }
+
+    fn plugin_paths(&self) -> Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        let config = match &self.config {
+            Some(path) => Some(path.clone()),
+            None => Some(PathBuf::from(CONFIG)).filter(|path| path.exists()),
+        };
+        if let Some(path) = config {
+            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            let config: Config = toml::from_str(&text).with_context(|| path.display().to_string())?;
+            let base = path.parent().unwrap_or(Path::new("")).to_owned();
+            paths.extend(config.plugins.iter().map(|plugin| base.join(plugin)));
+        }
+        paths.extend(self.plugins.iter().cloned());
+        let mut files = Vec::new();
+        for path in paths {
+            if !path.is_dir() || path.join(MANIFEST).exists() {
+                files.push(path);
+                continue;
+            }
+            let entries = fs::read_dir(&path).with_context(|| path.display().to_string())?;
+            let mut found: Vec<PathBuf> = entries
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect::<Result<_, _>>()
+                .with_context(|| path.display().to_string())?;
+            found.retain(|file| file.extension().is_some_and(|extension| extension == "wasm"));
+            found.sort();
+            files.extend(found);
+        }
+        Ok(files)
+    }
+}
+
+/// A family that is a folder of its own, read as it stands.
+fn folder(path: &Path, registry: &Registry) -> Result<DataFamily> {
+    let manifest = path.join(MANIFEST);
+    let text = fs::read_to_string(&manifest).with_context(|| manifest.display().to_string())?;
+    let format_of = |id: &str| registry.get(id).map(|family| family.manifest().format.clone());
+    let manifest = Manifest::from_toml_with(&text, &manifest.display().to_string(), &format_of)?;
+    let template = path.join("template.jinja");
+    let template = match template.exists() {
+        true => Some(fs::read_to_string(&template).with_context(|| template.display().to_string())?),
+        false => None,
+    };
+    Ok(DataFamily::new(manifest, template.map(Into::into), None))
+}
+
+/// Loads each file or folder into the registry.
+fn add(registry: &mut Registry, paths: &[PathBuf]) -> Result<()> {
+    let (folders, files): (Vec<&PathBuf>, Vec<&PathBuf>) = paths.iter().partition(|path| path.is_dir());
+    for path in folders {
+        let family = folder(path, registry)?;
+        registry.replace(Arc::new(family)).with_context(|| path.display().to_string())?;
+    }
+    if files.is_empty() { Ok(()) } else { add_plugins(registry, &files) }
+}
+
+#[cfg(feature = "wasm")]
+fn add_plugins(registry: &mut Registry, files: &[&PathBuf]) -> Result<()> {
+    let host = crate::commands::check::host()?;
+    for file in files {
+        let family = host.load(file)?;
+        registry.replace(family).with_context(|| file.display().to_string())?;
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "wasm"))]
+fn add_plugins(_: &mut Registry, files: &[&PathBuf]) -> Result<()> {
+    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    anyhow::bail!("this build has no plugin support (feature `wasm`), so it cannot load {}", names.join(", "))
+}
