@@ -3,8 +3,8 @@
 mod jobs;
 mod mlx;
 mod mlx_fixtures;
-mod schema_suite;
 mod plugins;
+mod schema_suite;
 mod shell;
 mod templates;
 
