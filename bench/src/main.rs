@@ -76,7 +76,8 @@ fn main() -> Result<()> {
         add(&mut theirs, other);
     }
     println!("\n{:44} {:>12} {:>12}", "all schemas, microseconds", "toolglot", "llguidance");
-    let rows: [(&str, fn(&Times) -> &Vec<Duration>); 6] = [
+    type Row = (&'static str, fn(&Times) -> &Vec<Duration>);
+    let rows: [Row; 6] = [
         ("compile", |t| &t.compile),
         ("first mask after compile began", |t| &t.first),
         ("compile again", |t| &t.again),
