@@ -1,10 +1,10 @@
 //! A plugin as a [`Family`]: the host's half of `describe`, `lower` and `session.open`.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
-use toolglot_format::{Format, Manifest, Plan};
+use toolglot_format::{Format, FormatError, Manifest, Plan};
 use toolglot_parsers::{DataFamily, Family, FamilyError, Parser, Program, Session, SessionOptions};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
@@ -21,6 +21,8 @@ pub struct PluginFamily {
     guest: v0_1::FamilyPre<State>,
     /// Manifest, template, and sessions where the format is data.
     data: DataFamily,
+    /// The format that the plugin's code computed last, compiled: requests of one kind come in a row.
+    computed: Mutex<Option<(Format, Arc<Program>)>>,
     abilities: v0_1::Abilities,
     built_by: String,
     loaded: Loaded,
@@ -65,7 +67,8 @@ impl PluginFamily {
             "plugin loaded"
         );
         let data = DataFamily::new(manifest, said.template.map(Cow::Owned), None);
-        Ok(PluginFamily { shared, guest, data, abilities: said.abilities, built_by: said.built_by, loaded })
+        let (abilities, built_by) = (said.abilities, said.built_by);
+        Ok(PluginFamily { shared, guest, data, computed: Mutex::default(), abilities, built_by, loaded })
     }
 
     /// Whether the plugin's code computes the format from the plan.
@@ -109,6 +112,19 @@ impl PluginFamily {
             return Err(nonsense(id, "lower", what));
         }
         Ok(format)
+    }
+
+    /// Compiles a computed format, which takes longer than asking the plugin for it.
+    fn program(&self, format: &Format) -> Result<Arc<Program>, FormatError> {
+        let mut computed = self.computed.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*computed {
+            Some((same, program)) if same == format => Ok(Arc::clone(program)),
+            _ => {
+                let program = Arc::new(Program::new(format)?);
+                *computed = Some((format.clone(), Arc::clone(&program)));
+                Ok(program)
+            }
+        }
     }
 
     fn open(&self, plan: &Plan, format: &Format) -> Result<GuestSession, PluginError> {
@@ -157,9 +173,10 @@ impl Family for PluginFamily {
             let session = self.open(plan, &format).map_err(|error| self.failed(error))?;
             return Ok(Box::new(session));
         }
-        let program = Program::new(&format)
+        let program = self
+            .program(&format)
             .map_err(|error| FamilyError::Format { family: self.id().to_owned(), error })?;
-        Ok(Box::new(Parser::new(Arc::new(program), plan, options)))
+        Ok(Box::new(Parser::new(program, plan, options)))
     }
 }
 
