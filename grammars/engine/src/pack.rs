@@ -107,9 +107,24 @@ struct Build<'a> {
     over: Vec<u32>,
     longest: u32,
     exits: Exits,
-    /// Per state, the groups of characters that lead back to it.
-    loops: FxHashMap<u32, u64>,
+    /// Transitions met so far, by state.
+    rows: Vec<Option<Box<[u32; 256]>>>,
+    /// What is known of the states met so far, and of which.
+    infos: Vec<Info>,
+    known: Vec<bool>,
 }
+
+/// What a walk needs to know of a state.
+#[derive(Debug, Clone, Copy, Default)]
+struct Info {
+    live: bool,
+    accepts: bool,
+    /// The groups of characters that lead back to the state.
+    loops: u64,
+}
+
+const UNKNOWN: u32 = u32::MAX;
+const DEAD: u32 = u32::MAX - 1;
 
 impl Pack {
     fn new(terminal: &Terminal, vocabulary: &Vocabulary, state: (u32, u64)) -> Result<Pack, GrammarError> {
@@ -257,37 +272,67 @@ impl<'a> Build<'a> {
             over: Vec::new(),
             longest: 0,
             exits: Exits { nodes: Vec::new(), counts: Vec::new(), set: Vec::new() },
-            loops: FxHashMap::default(),
+            rows: Vec::new(),
+            infos: Vec::new(),
+            known: Vec::new(),
         }
     }
 
     /// Visits the children of `parent` for a terminal whose lengths, if counted, do not depend on its state.
     fn children(&mut self, parent: u32, state: u32, count: u32) -> Result<(), GrammarError> {
-        let (trie, terminal) = (self.trie, self.terminal);
+        let trie = self.trie;
         let end = trie.node(parent).end;
         let mut child = parent + 1;
         while child < end {
             let node = trie.node(child);
-            if let Some(target) = terminal.dfa.step(state, node.byte)? {
-                let count = count + u32::from(target.starts);
+            let step = match self.rows.get(state as usize) {
+                Some(Some(row)) if row[node.byte as usize] != UNKNOWN => row[node.byte as usize],
+                _ => self.resolve(state, node.byte)?,
+            };
+            if step != DEAD {
+                let (target, count) = (step >> 1, count + (step & 1));
+                let Info { live, accepts, loops } = self.infos[target as usize];
                 self.longest = self.longest.max(count);
-                let live = terminal.dfa.live(target.state);
-                let accepts = terminal.dfa.accepts(target.state);
-                if live
-                    && node.end - child > WORTHWHILE
-                    && trie.below(child) & !self.loops(target.state)? == 0
-                {
+                if live && node.end - child > WORTHWHILE && trie.below(child) & !loops == 0 {
                     self.whole(child, count, accepts);
                 } else {
                     self.here(child, count, live, accepts);
                     if live && node.end > child + 1 {
-                        self.children(child, target.state, count)?;
+                        self.children(child, target, count)?;
                     }
                 }
             }
             child = node.end;
         }
         Ok(())
+    }
+
+    /// Looks a transition up and keeps it at hand: target and character bit, or `DEAD`.
+    #[cold]
+    fn resolve(&mut self, state: u32, byte: u8) -> Result<u32, GrammarError> {
+        let dfa = &self.terminal.dfa;
+        let value = match dfa.step(state, byte)? {
+            None => DEAD,
+            Some(target) => {
+                let at = target.state as usize;
+                if self.infos.len() <= at {
+                    self.infos.resize(at + 1, Info::default());
+                    self.known.resize(at + 1, false);
+                }
+                if !std::mem::replace(&mut self.known[at], true) {
+                    let loops = self.loops(target.state)?;
+                    let dfa = &self.terminal.dfa;
+                    let (live, accepts) = (dfa.live(target.state), dfa.accepts(target.state));
+                    self.infos[at] = Info { live, accepts, loops };
+                }
+                target.state << 1 | u32::from(target.starts)
+            }
+        };
+        if self.rows.len() <= state as usize {
+            self.rows.resize(state as usize + 1, None);
+        }
+        self.rows[state as usize].get_or_insert_with(|| Box::new([UNKNOWN; 256]))[byte as usize] = value;
+        Ok(value)
     }
 
     /// Takes the tokens of one node.
@@ -329,10 +374,7 @@ impl<'a> Build<'a> {
     }
 
     /// The groups of characters that lead from a state back to it.
-    fn loops(&mut self, state: u32) -> Result<u64, GrammarError> {
-        if let Some(&known) = self.loops.get(&state) {
-            return Ok(known);
-        }
+    fn loops(&self, state: u32) -> Result<u64, GrammarError> {
         let dfa = &self.terminal.dfa;
         let mut groups = (1u64 << ASCII_GROUPS) - 1;
         for byte in 0..0x80u8 {
@@ -343,7 +385,6 @@ impl<'a> Build<'a> {
         if self.loops_over_others(state)? {
             groups |= OTHER;
         }
-        self.loops.insert(state, groups);
         Ok(groups)
     }
 
