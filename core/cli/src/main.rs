@@ -72,7 +72,7 @@ fn main() -> ExitCode {
         // A reader that went away, such as `head`, is no failure.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("toolglot: {error:#}");
+            eprintln!("toolglot: {}", output::causes(&error));
             ExitCode::FAILURE
         }
     }

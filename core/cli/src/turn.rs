@@ -1,6 +1,7 @@
 //! One turn of a model on MLX: prompt, tokens under a mask, events. Shared by `generate`, `demo` and
 //! `evaluate`.
 
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,9 +33,7 @@ pub(crate) struct Question<'a> {
 /// Progress of a turn.
 pub(crate) enum Progress<'a> {
     /// The prompt is rendered.
-    Prompt(&'a Prompt, usize),
-    /// So many of the prompt's tokens are computed.
-    Prefill(usize, usize),
+    Prompt(&'a Prompt),
     /// A token was sampled.
     Token(&'a Token),
     /// The output holds this.
@@ -77,21 +76,25 @@ impl Engine {
         }
         let prompt = self.model.prompt(&conversation)?;
         let ids = self.tokenizer.encode(&prompt.text)?;
-        progress(Progress::Prompt(&prompt, ids.len()))?;
+        progress(Progress::Prompt(&prompt))?;
+        // What is promised within the limit must also fit into the context.
+        let room = self.runtime.info().config.context.map(|context| context.saturating_sub(ids.len()));
+        let limit = question.settings.max_tokens.into_iter().chain(room).min();
+        let settings = SessionSettings { max_tokens: limit, ..question.settings.clone() };
 
         let reader = self.model.reader(question.plan, &prompt.tail)?;
         let reading = Arc::new(Mutex::new(Reading { reader, events: Vec::new() }));
         let mut request = Request::new(ids);
         request.sampling = question.sampling.clone();
-        request.stops = self.model.stops(question.settings);
+        request.stops = self.model.stops(&settings);
         request.tokens = Some(self.model.token_bytes());
         request.vocabulary = Some(self.model.vocabulary().len());
-        if question.settings.constrain {
-            let constraint = self.model.constraint(question.plan, &prompt.tail)?;
+        if settings.constrain {
+            let constraint = self.model.constraint(question.plan, &prompt.tail, limit)?;
             request.constraint = Some(Box::new(constraint) as Box<dyn TokenConstraint>);
         }
         let seen = reading.clone();
-        let stop_after_call = question.settings.stop_after_call;
+        let stop_after_call = settings.stop_after_call;
         request.observer = Some(Box::new(move |token: &Token| {
             let Reading { reader, events } = &mut *lock(&seen);
             reader.pieces(&token.pieces, events);
@@ -100,7 +103,7 @@ impl Engine {
 
         for step in self.runtime.generate(request) {
             match step? {
-                Step::Prefill { done, total } => progress(Progress::Prefill(done, total))?,
+                Step::Prefill { done, total } => show_prefill(done, total),
                 Step::Token(token) => {
                     progress(Progress::Token(&token))?;
                     let events = std::mem::take(&mut lock(&reading).events);
@@ -119,6 +122,15 @@ impl Engine {
             }
         }
         None.context("the model's thread ended without an answer")
+    }
+}
+
+/// Progress of a long prompt, on standard error where a person looks at it.
+fn show_prefill(done: usize, total: usize) {
+    const LONG: usize = 2048;
+    if total >= LONG && std::io::stderr().is_terminal() {
+        let end = if done == total { "\n" } else { "" };
+        eprint!("\rprompt: {done} of {total} tokens{end}");
     }
 }
 

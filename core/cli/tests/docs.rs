@@ -23,7 +23,7 @@ fn run(line: &str, scratch: &Path) -> String {
         .env("XDG_CACHE_HOME", scratch)
         .output()
         .unwrap();
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout).unwrap().replace(&scratch.display().to_string(), "$SCRATCH")
 }
 
 /// The page with every block's output as it is now.

@@ -165,12 +165,19 @@ impl Model {
         Prompt { text: rendered.text, tail }
     }
 
-    /// What holds the turn to `plan`, primed with the prompt's tail.
+    /// What holds the turn to `plan`, primed with the prompt's tail. With `max_tokens` the turn is complete
+    /// within that many tokens, the EOS token included.
     ///
     /// # Errors
-    /// [`SessionError`] when the plan cannot be met or a tool's schema cannot be enforced.
-    pub fn constraint(&self, plan: &Plan, tail: &str) -> Result<Constraint, SessionError> {
-        Constraint::new(&*self.family, &self.vocabulary, plan, tail)
+    /// [`SessionError`] when the plan cannot be met, a tool's schema cannot be enforced, or the limit is too
+    /// small for any complete turn.
+    pub fn constraint(
+        &self,
+        plan: &Plan,
+        tail: &str,
+        max_tokens: Option<usize>,
+    ) -> Result<Constraint, SessionError> {
+        Constraint::new(&*self.family, &self.vocabulary, plan, tail, max_tokens)
     }
 
     /// What reads the turn, primed with the prompt's tail.
@@ -202,7 +209,8 @@ impl Model {
         tail: &str,
         settings: &SessionSettings,
     ) -> Result<Session, SessionError> {
-        let constraint = settings.constrain.then(|| self.constraint(plan, tail)).transpose()?;
+        let constraint =
+            settings.constrain.then(|| self.constraint(plan, tail, settings.max_tokens)).transpose()?;
         let reader = self.reader(plan, tail)?;
         let stops = self.stops(settings);
         Session::new(constraint, reader, stops, settings.stop_after_call, self.vocabulary.clone())

@@ -27,7 +27,8 @@ pub struct SessionSettings {
     pub include_stop: bool,
     /// Whether the turn ends with its first complete call.
     pub stop_after_call: bool,
-    /// Most tokens to take.
+    /// Most tokens to take, the EOS token included. Under a constraint it is a promise too: the masks see to
+    /// it that the turn is complete by then, and a limit that cannot be met is refused up front.
     pub max_tokens: Option<usize>,
     /// Ends loops.
     pub repetition: Option<RepetitionDetection>,
@@ -85,6 +86,14 @@ pub enum SessionError {
         /// Where it fails.
         source: GrammarError,
     },
+    /// The token limit is too small for any turn that the plan allows.
+    #[error("a turn under this plan needs up to {need} tokens, but max_tokens is {limit}; raise it")]
+    Limit {
+        /// Tokens that are sure to suffice, the EOS token included.
+        need: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// More tokens were to be taken back than are open.
     #[error("cannot take back {wanted} tokens: {open} are not committed yet")]
     Rollback {
@@ -95,10 +104,12 @@ pub enum SessionError {
     },
 }
 
-/// Holds a turn to its plan.
+/// Holds a turn to its plan, and to its token limit.
 #[derive(Debug, Clone)]
 pub struct Constraint {
     matcher: Matcher,
+    /// The count of accepted steps at which the turn must be complete.
+    limit: Option<u64>,
 }
 
 impl Constraint {
@@ -107,13 +118,33 @@ impl Constraint {
         vocabulary: &Arc<Vocabulary>,
         plan: &Plan,
         tail: &str,
+        max_tokens: Option<usize>,
     ) -> Result<Self, SessionError> {
         let format = family.format(plan)?;
         let grammar = Grammar::from_format(&format, plan)?;
         let compiled = CompiledGrammar::new(Arc::new(grammar), vocabulary.clone())?;
         let mut matcher = compiled.matcher()?;
         matcher.accept_text(tail).map_err(|source| SessionError::Tail { tail: tail.to_owned(), source })?;
-        Ok(Constraint { matcher })
+        // The last token is the one that ends the turn.
+        let content = max_tokens.map(|max| max.saturating_sub(1) as u64);
+        if let Some(left) = content {
+            let need = matcher.shortest_completion();
+            if need > left {
+                return Err(SessionError::Limit { need: need + 1, limit: left + 1 });
+            }
+        }
+        let limit = content.map(|left| left + matcher.accepted() as u64);
+        Ok(Constraint { matcher, limit })
+    }
+
+    /// As [`TokenConstraint::mask`], with the engine's own error.
+    fn write_mask(&mut self, out: &mut [u32]) -> Result<(), GrammarError> {
+        match self.limit {
+            None => self.matcher.mask(out),
+            Some(limit) => {
+                self.matcher.mask_within(out, limit.saturating_sub(self.matcher.accepted() as u64))
+            }
+        }
     }
 
     /// The matcher itself.
@@ -124,7 +155,7 @@ impl Constraint {
 
 impl TokenConstraint for Constraint {
     fn mask(&mut self, out: &mut [u32]) -> Result<(), ConstraintError> {
-        self.matcher.mask(out).map_err(ConstraintError::from_error)
+        self.write_mask(out).map_err(ConstraintError::from_error)
     }
 
     fn accept(&mut self, token: u32) -> Result<(), ConstraintError> {
@@ -256,7 +287,7 @@ impl Session {
     /// [`SessionError::Grammar`] when the mask would take more work than the engine's limit.
     pub fn mask(&mut self, out: &mut [u32]) -> Result<(), SessionError> {
         match &mut self.constraint {
-            Some(constraint) => Ok(constraint.matcher.mask(out)?),
+            Some(constraint) => Ok(constraint.write_mask(out)?),
             None => {
                 out.fill(u32::MAX);
                 Ok(())

@@ -53,3 +53,42 @@ impl Matcher {
         Err(result)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::{CompiledGrammar, GrammarBuilder, GrammarError, Matcher, Token, Vocabulary};
+
+    /// `<t>` as a special token, any letters, `</t>` spelled out.
+    fn matcher() -> Matcher {
+        let mut b = GrammarBuilder::new();
+        let open = b.special("<t>");
+        let body = b.regex("[a-z<>]*").unwrap();
+        let close = b.special("</t>");
+        let root = b.seq(&[open, body, close]);
+        let grammar = Arc::new(b.build(root).unwrap());
+        let mut tokens: Vec<Token> = (b'a'..=b'z').map(|byte| Token::text([byte])).collect();
+        tokens.extend([Token::text("<"), Token::text(">"), Token::text("/"), Token::special("<t>")]);
+        let vocabulary = Arc::new(Vocabulary::new(tokens, &[], None).unwrap());
+        CompiledGrammar::new(grammar, vocabulary).unwrap().matcher().unwrap()
+    }
+
+    #[test]
+    fn special_tokens_count_as_such_and_the_rest_as_bytes() {
+        let mut matcher = matcher();
+        matcher.accept_text("<t>a<t>").unwrap();
+        assert!(!matcher.is_accepting(), "the second <t> is text, since no token is asked for there");
+        matcher.accept_text("</t>").unwrap();
+        assert!(matcher.is_accepting());
+    }
+
+    #[test]
+    fn a_refused_text_moves_nothing_and_names_the_byte() {
+        let mut matcher = matcher();
+        let error = matcher.accept_text("<t>abCd").unwrap_err();
+        assert!(matches!(error, GrammarError::RejectedBytes { offset: 5 }), "{error}");
+        assert_eq!(matcher.accepted(), 0);
+        matcher.accept_text("<t>ab").unwrap();
+    }
+}

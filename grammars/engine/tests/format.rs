@@ -64,8 +64,9 @@ fn plan(choice: ToolChoice, parallel: bool) -> Plan {
     let tools = json!([
         {"name": "get_weather", "parameters": {"type": "object", "properties": {
             "city": {"type": "string"}, "days": {"type": "integer", "minimum": 1, "maximum": 14},
-            "unit": {"enum": ["C", "F"]}}, "required": ["city"], "additionalProperties": false}},
-        {"name": "get_time", "parameters": {"type": "object", "properties": {"zone": {"type": ["string", "null"]}}}},
+            "unit": {"enum": ["C", "F"]}}, "required": ["city"]}},
+        {"name": "get_time", "parameters": {"type": "object", "additionalProperties": true,
+            "properties": {"zone": {"type": ["string", "null"]}}}},
     ]);
     Plan { choice, ..Plan::from_openai(&tools, &json!(null), parallel).unwrap() }
 }
@@ -123,6 +124,10 @@ fn hermes_turns() {
         assert!(accepts(&mut m, &format!("<think>\nhm\n</think>\n\nLet me see.\n{weather}\n{time}")));
         assert!(!accepts(&mut m, "<tool_call>\n{\"name\": \"other\""));
         assert!(!accepts(&mut m, &weather.replace("Oslo\"", "Oslo\", \"days\": 15")));
+        assert!(
+            !accepts(&mut m, &weather.replace("Oslo\"", "Oslo\", \"x\": 1")),
+            "closed unless it says otherwise"
+        );
         assert!(accepts(&mut m, &weather.replace("\"city\"", "\"days\": 14, \"city\"")), "any order");
         assert!(!accepts(&mut m, "text </tool_call>"));
 

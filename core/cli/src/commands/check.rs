@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::output::Output;
+use crate::output::{Output, causes};
 use crate::sources::SourceArgs;
 
 /// Commands about plugins.
@@ -36,8 +36,8 @@ pub(crate) fn run(command: &PluginCommand, _: &SourceArgs, out: &mut Output) -> 
             Err(error) => {
                 failed = true;
                 out.emit(
-                    || json!({"file": path, "ok": false, "error": format!("{error:#}")}),
-                    || format!("{path}: {error:#}"),
+                    || json!({"file": path, "ok": false, "error": causes(&error)}),
+                    || format!("{path}: {}", causes(&error)),
                 )?;
             }
         }

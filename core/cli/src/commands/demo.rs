@@ -36,28 +36,31 @@ pub(crate) struct Args {
     turn: TurnArgs,
 }
 
-const MESSAGE: &str = "Get the weather for \"Lisbon\" with days 3.";
+const MESSAGE: &str = "Please dim the light with room kitchen and level 30";
 
+/// The model has seen neither the name nor the verb of the last one in training.
 fn tools() -> Value {
+    let tool = |name: &str, description: &str, properties: Value, required: Value| {
+        json!({"type": "function", "function": {
+            "name": name,
+            "description": description,
+            "parameters": {"type": "object", "properties": properties, "required": required},
+        }})
+    };
     json!([
-        {"type": "function", "function": {
-            "name": "get_weather",
-            "description": "Get the weather.",
-            "parameters": {
-                "type": "object",
-                "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
-                "required": ["city"],
-            },
-        }},
-        {"type": "function", "function": {
-            "name": "send_message",
-            "description": "Send a message.",
-            "parameters": {
-                "type": "object",
-                "properties": {"to": {"type": "string"}, "text": {"type": "string"}},
-                "required": ["to", "text"],
-            },
-        }},
+        tool("get_weather", "Get the weather.", json!({"city": {"type": "string"}}), json!(["city"])),
+        tool(
+            "search_web",
+            "Search the web.",
+            json!({"query": {"type": "string"}, "limit": {"type": "integer"}}),
+            json!(["query"]),
+        ),
+        tool(
+            "dim_light",
+            "Dim the light.",
+            json!({"room": {"type": "string"}, "level": {"type": "integer", "minimum": 0, "maximum": 100}}),
+            json!(["room", "level"]),
+        ),
     ])
 }
 
@@ -109,8 +112,7 @@ pub(crate) fn run(args: &Args, registry: &Registry, out: &mut Output) -> Result<
     let mut events = Vec::new();
     let finish = engine.run(&question, |progress| {
         match progress {
-            Progress::Prompt(prompt, _) => prompt_text = prompt.text.clone(),
-            Progress::Prefill(..) => {}
+            Progress::Prompt(prompt) => prompt_text = prompt.text.clone(),
             Progress::Token(token) => rows.push(Row {
                 text: engine.token_text(token.sampled.id),
                 how: match token.sampled.allowed {

@@ -204,8 +204,10 @@ pub(crate) fn speed(finish: &Finish) -> String {
 /// Text as it comes, a heading where the kind changes.
 fn print(event: &Event, last: &mut Option<&'static str>, out: &mut Output) -> Result<()> {
     let mut heading = |kind: &'static str, title: String, out: &mut Output| -> Result<()> {
-        if last.replace(kind).is_some_and(|last| last != kind) {
-            out.raw("\n")?;
+        match last.replace(kind) {
+            Some(last) if last == kind => return Ok(()),
+            Some(_) => out.raw("\n")?,
+            None => {}
         }
         Ok(out.raw(&title)?)
     };
@@ -215,13 +217,16 @@ fn print(event: &Event, last: &mut Option<&'static str>, out: &mut Output) -> Re
             out.raw(text)?;
         }
         Event::Text { channel: Channel::Reasoning, text } => {
-            heading("reasoning", String::new(), out)?;
+            heading("reasoning", "(thinking) ".into(), out)?;
             out.raw(text)?;
         }
-        Event::CallStart { name, .. } => heading("call", format!("call {name} "), out)?,
+        Event::CallStart { name, .. } => {
+            heading("call", format!("call {name} "), out)?;
+        }
         Event::Arguments { json, .. } => out.raw(json)?,
         Event::CallId { .. } => {}
-        Event::CallEnd { .. } => heading("end", String::new(), out)?,
+        // The next call begins a line of its own.
+        Event::CallEnd { .. } => *last = Some("end of a call"),
         Event::Malformed { .. } => {
             heading("malformed", crate::commands::parse::describe(event), out)?;
         }

@@ -7,6 +7,10 @@
 mod first;
 mod tagged;
 
+use std::borrow::Cow;
+
+use serde_json::Value;
+
 use crate::GrammarError;
 use crate::automaton::Escapes;
 use crate::builder::GrammarBuilder;
@@ -19,7 +23,8 @@ use toolglot_format::{Args, Format, JsonSpacing, Member, MemberValue, Plan, Rep,
 use toolglot_schema::{Node, Options, Schema};
 
 impl Grammar {
-    /// The grammar of one assistant turn: `format` as a family states it (not yet specialised) under `plan`.
+    /// The grammar of one assistant turn: `format` as a family states it (not yet specialised) under `plan`. Tools take
+    /// the parameters that they declare, unless their schemas open themselves to more.
     pub fn from_format(format: &Format, plan: &Plan) -> Result<Grammar, GrammarError> {
         Grammar::from_format_with(format, plan, &Options::default())
     }
@@ -36,7 +41,7 @@ impl Grammar {
         let mut builder = GrammarBuilder::new();
         let mut tools = Vec::new();
         for tool in plan.callable() {
-            let schema = Schema::compile(&tool.parameters, options)
+            let schema = Schema::compile(&closed(&tool.parameters), options)
                 .map_err(|error| GrammarError::from(error).in_tool(&tool.name))?;
             tools.push((tool, schema));
         }
@@ -270,4 +275,29 @@ fn json_style(spacing: &JsonSpacing) -> JsonStyle {
         escapes: Escapes::Any,
         any_order: true,
     }
+}
+
+/// A tool's parameters, closed where they say nothing of it: a schema that lists its properties and neither opens nor
+/// combines anything means these properties. An open object lets a model invent parameters without end, and no tool
+/// takes them; OpenAI's strict mode and XGrammar's default read such schemas in the same way.
+fn closed(parameters: &Value) -> Cow<'_, Value> {
+    const OPENING: [&str; 10] = [
+        "additionalProperties",
+        "unevaluatedProperties",
+        "patternProperties",
+        "propertyNames",
+        "$ref",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "if",
+        "not",
+    ];
+    let Some(object) = parameters.as_object() else { return Cow::Borrowed(parameters) };
+    if !object.contains_key("properties") || OPENING.iter().any(|keyword| object.contains_key(*keyword)) {
+        return Cow::Borrowed(parameters);
+    }
+    let mut closed = object.clone();
+    closed.insert("additionalProperties".to_owned(), Value::Bool(false));
+    Cow::Owned(Value::Object(closed))
 }
