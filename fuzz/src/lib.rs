@@ -65,8 +65,7 @@ pub fn schema(data: &[u8]) {
     let Ok(document) = next() else { return };
     let value = next().unwrap_or(serde_json::Value::Null);
     for lenient in [false, true] {
-        let mut options = Options::default();
-        options.lenient = lenient;
+        let options = Options { lenient, ..Options::default() };
         if let Ok(schema) = Schema::compile(&document, &options) {
             schema.accepts(&value);
         }

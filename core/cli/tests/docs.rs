@@ -3,6 +3,8 @@
 //!
 //! A block whose fence says `console ignore` is not run: it needs what a test machine has not.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,7 +1,7 @@
 //! Makes WASM components of families.
 //!
 //! [`pack`] turns a family folder that is data only (`family.toml`, `template.jinja`) into a component, on
-//! any machine: the few functions that such a plugin needs are written as WebAssembly by [`mod@module`].
+//! any machine: the few functions that such a plugin needs are written as WebAssembly by the private module `module`.
 //! [`encode`] wraps a core module that a compiler made of a guest crate. Both give the same bytes for the
 //! same input. This crate runs nothing; that is the host's job.
 
