@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use serde_json::json;
 use toolglot::Registry;
-use toolglot::parsers::conformance::{Case, run as run_cases};
+use toolglot::parsers::conformance::{Case, Known, run as run_cases};
 
 use crate::input;
 use crate::output::Output;
@@ -22,9 +22,9 @@ pub(crate) struct Args {
     /// Write every result here, one JSON object a line
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Name the cases that differ
+    /// Print the table only, not the cases that differ
     #[arg(long)]
-    differing: bool,
+    summary: bool,
 }
 
 /// Fails when a case's events depend on how the output was cut, whatever was expected of it.
@@ -48,10 +48,12 @@ pub(crate) fn run(args: &Args, registry: &Registry, out: &mut Output) -> Result<
         }
     } else {
         out.raw(&report.to_string())?;
-    }
-    if args.differing && !out.json() {
-        for (case, result) in report.differing() {
-            out.raw(&format!("{} {} {}\n", case.id, result.family, result.origin))?;
+        if !args.summary {
+            let known = Known::builtin();
+            out.raw(&format!("\n{}\n", report.differences(&known)))?;
+            for result in report.unexplained(&known) {
+                out.raw(&format!("not explained: {} {} {}\n", result.id, result.family, result.origin))?;
+            }
         }
     }
     let uncut = report.unequal_cuts().next().is_none();
