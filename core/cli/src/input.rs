@@ -34,11 +34,7 @@ impl ToolArgs {
 
     /// The plan of the request.
     pub(crate) fn plan(&self) -> Result<Plan> {
-        let choice = match self.tool_choice.as_str() {
-            word @ ("auto" | "none" | "required" | "any") => json!(word),
-            name => json!({"type": "function", "function": {"name": name}}),
-        };
-        Ok(Plan::from_openai(&self.tools()?, &choice, !self.no_parallel)?)
+        Ok(Plan::from_openai(&self.tools()?, &choice(&self.tool_choice), !self.no_parallel)?)
     }
 }
 
@@ -89,6 +85,14 @@ impl MessageArgs {
             Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| json!(value))))
         };
         self.variables.iter().map(pair).collect()
+    }
+}
+
+/// A tool choice as the command line takes it, in OpenAI's form.
+pub(crate) fn choice(word: &str) -> Value {
+    match word {
+        "auto" | "none" | "required" | "any" => json!(word),
+        name => json!({"type": "function", "function": {"name": name}}),
     }
 }
 

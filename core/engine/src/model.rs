@@ -2,13 +2,14 @@
 //!
 //! Weights are not read here and nothing is computed: see `toolglot-mlx` for a model that runs.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use toolglot_format::{Manifest, Plan};
-use toolglot_grammar::{TokenKind, Vocabulary, VocabularyError};
+use toolglot_grammar::{Token, TokenKind, Vocabulary, VocabularyError};
 use toolglot_parsers::{DetectError, Detection, Family, Registry};
 use toolglot_sampler::{StopConfig, TokenBytes};
 
@@ -110,12 +111,13 @@ impl Model {
 
         let options = TemplateOptions { name: dir.display().to_string(), ..TemplateOptions::default() };
         let own_template = ChatTemplate::from_model_dir(dir, &options);
-        let bare = Vocabulary::from_tokenizer_json(&tokenizer, &[], None).map_err(in_vocabulary)?;
+        let tokens = Token::from_tokenizer_json(&tokenizer).map_err(in_vocabulary)?;
+        let names = Names::of(&tokens);
         let family = match family {
             Some(id) => named(registry, id)?,
             None => {
                 let source = own_template.as_ref().ok().and_then(|template| template.source(true).ok());
-                detected(dir, registry, source, &bare)?.family
+                detected(dir, registry, source, &names)?.family
             }
         };
         let template = match (own_template, family.template()) {
@@ -126,10 +128,10 @@ impl Model {
             }
             (Err(error), _) => return Err(error.into()),
         };
-        let eos = eos_ids(family.manifest(), &bare, [&config, &generation], &tokenizer_config);
+        let eos = eos_ids(family.manifest(), &names, [&config, &generation], &tokenizer_config);
         let width = config.get("vocab_size").and_then(Value::as_u64).map(|width| width as usize);
-        let width = width.map(|width| width.max(bare.len()));
-        let vocabulary = Vocabulary::from_tokenizer_json(&tokenizer, &eos, width).map_err(in_vocabulary)?;
+        let width = width.map(|width| width.max(tokens.len()));
+        let vocabulary = Vocabulary::new(tokens, &eos, width).map_err(in_vocabulary)?;
         Ok(Model::new(family, template, vocabulary))
     }
 
@@ -246,22 +248,42 @@ pub fn detect_dir(dir: impl AsRef<Path>, registry: &Registry) -> Result<Detectio
     let options = TemplateOptions { name: dir.display().to_string(), ..TemplateOptions::default() };
     let template = ChatTemplate::from_model_dir(dir, &options)?;
     let path = dir.join("tokenizer.json");
-    let vocabulary = match fs::read_to_string(&path) {
-        Ok(json) => Vocabulary::from_tokenizer_json(&json, &[], None)
-            .map_err(|source| ModelError::Vocabulary { path, source })?,
+    let tokens = match fs::read_to_string(&path) {
+        Ok(json) => {
+            Token::from_tokenizer_json(&json).map_err(|source| ModelError::Vocabulary { path, source })?
+        }
         Err(error) => return Err(ModelError::File { path, why: error.to_string() }),
     };
-    detected(dir, registry, template.source(true).ok(), &vocabulary)
+    detected(dir, registry, template.source(true).ok(), &Names::of(&tokens))
+}
+
+/// The added and special tokens by spelling: all that detection and EOS need, without a token trie.
+struct Names(HashMap<Vec<u8>, u32>);
+
+impl Names {
+    fn of(tokens: &[Token]) -> Self {
+        let mut names = HashMap::new();
+        for (token, id) in tokens.iter().zip(0..) {
+            if matches!(token.kind, TokenKind::Added | TokenKind::Special) {
+                names.entry(token.bytes.clone()).or_insert(id);
+            }
+        }
+        Names(names)
+    }
+
+    fn get(&self, name: &str) -> Option<u32> {
+        self.0.get(name.as_bytes()).copied()
+    }
 }
 
 fn detected(
     dir: &Path,
     registry: &Registry,
     template: Option<&str>,
-    vocabulary: &Vocabulary,
+    names: &Names,
 ) -> Result<Detection, ModelError> {
     registry
-        .detect(template, &|token| vocabulary.named(token).is_some())
+        .detect(template, &|token| names.get(token).is_some())
         .map_err(|source| ModelError::Ambiguous { dir: dir.to_owned(), source })?
         .ok_or_else(|| ModelError::NoFamily { dir: dir.to_owned(), known: known(registry) })
 }
@@ -296,7 +318,7 @@ fn read_json(dir: &Path, name: &str) -> Result<Option<Map<String, Value>>, Model
 /// Every id that ends a turn, by whichever file names it.
 fn eos_ids(
     manifest: &Manifest,
-    vocabulary: &Vocabulary,
+    names: &Names,
     configs: [&Map<String, Value>; 2],
     tokenizer_config: &Map<String, Value>,
 ) -> Vec<u32> {
@@ -311,7 +333,7 @@ fn eos_ids(
     let eos_token = tokenizer_config.get("eos_token");
     let spelling = eos_token.and_then(|token| token.get("content").unwrap_or(token).as_str());
     let named = manifest.stops.tokens.iter().map(String::as_str).chain(spelling);
-    let named = named.filter_map(|token| vocabulary.named(token));
+    let named = named.filter_map(|token| names.get(token));
     let mut eos: Vec<u32> = eos.into_iter().filter_map(|id| u32::try_from(id).ok()).chain(named).collect();
     eos.sort_unstable();
     eos.dedup();

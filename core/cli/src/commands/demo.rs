@@ -83,11 +83,7 @@ pub(crate) fn run(args: &Args, registry: &Registry, out: &mut Output) -> Result<
         Some(path) => serde_json::from_str(&crate::input::read(path)?).context(path.display().to_string())?,
         None => tools(),
     };
-    let choice = match args.tool_choice.as_str() {
-        word @ ("auto" | "none" | "required") => json!(word),
-        name => json!({"type": "function", "function": {"name": name}}),
-    };
-    let plan = Plan::from_openai(&tools, &choice, true)?;
+    let plan = Plan::from_openai(&tools, &crate::input::choice(&args.tool_choice), true)?;
     let dir = args.model.clone().unwrap_or_else(bundled);
     let start = Instant::now();
     let engine = Engine::load(&dir, registry, None).with_context(|| dir.display().to_string())?;

@@ -57,6 +57,11 @@ impl Token {
         Token { bytes: name.into(), kind: TokenKind::Special }
     }
 
+    /// The entries of a Hugging Face `tokenizer.json`, by id, for [`Vocabulary::new`].
+    pub fn from_tokenizer_json(json: &str) -> Result<Vec<Token>, VocabularyError> {
+        huggingface::tokens(json)
+    }
+
     /// An unused id.
     pub fn hole() -> Token {
         Token { bytes: Vec::new(), kind: TokenKind::Hole }
