@@ -22,6 +22,11 @@ pub trait Family: Send + Sync {
     /// [`FamilyError`] when the family's code refuses the plan or fails.
     fn format(&self, plan: &Plan) -> Result<Cow<'_, Format>, FamilyError>;
 
+    /// Whether code computes the format from the plan (L1). Without it [`Family::format`] is the manifest's.
+    fn computes(&self) -> bool {
+        false
+    }
+
     /// A parser for one turn under `plan`.
     ///
     /// # Errors
@@ -134,6 +139,10 @@ impl Family for DataFamily {
             None => Ok(Cow::Borrowed(&self.manifest.format)),
             Some(lower) => lower(plan, &self.manifest.format).map(Cow::Owned),
         }
+    }
+
+    fn computes(&self) -> bool {
+        self.lower.is_some()
     }
 
     fn session(&self, plan: &Plan, options: SessionOptions) -> Result<Box<dyn Session>, FamilyError> {

@@ -19,7 +19,7 @@ pub use builtin::BuiltinFamily;
 pub use detect::{DetectError, Detection};
 pub use family::{DataFamily, Family, FamilyError, Lower, Open};
 pub use parser::Parser;
-pub use print::{PrintError, Printed, print, to_text};
+pub use print::{PrintError, Printed, print, print_parts, to_text};
 pub use program::Program;
 pub use registry::{Registry, RegistryError};
 pub use session::{Session, SessionOptions};

@@ -75,10 +75,19 @@ pub enum PrintError {
 /// # Errors
 /// [`PrintError`] when the format cannot express the turn.
 pub fn print(format: &Format, plan: &Plan, turn: &Turn) -> Result<Vec<Printed>, PrintError> {
+    print_parts(format, plan, std::slice::from_ref(turn))
+}
+
+/// As [`print()`], for a turn whose text stands between its calls: all of a part is written before anything of
+/// the next.
+///
+/// # Errors
+/// As [`print()`].
+pub fn print_parts(format: &Format, plan: &Plan, parts: &[Turn]) -> Result<Vec<Printed>, PrintError> {
     let framing = format.framing();
-    let printer = Printer { turn, tools: crate::parser::Tools::new(plan, true), framing };
+    let printer = Printer { parts, tools: crate::parser::Tools::new(plan, true), framing };
     let mut out = Page::default();
-    let start = Cursor { reasoning: !turn.reasoning.is_empty(), content: !turn.content.is_empty(), call: 0 };
+    let start = printer.enter(0);
     let end = match printer.node(format, start, None, &mut out) {
         Ok(end) => end,
         Err(Stop::Error(error)) => return Err(error),
@@ -88,7 +97,7 @@ pub fn print(format: &Format, plan: &Plan, turn: &Turn) -> Result<Vec<Printed>, 
         "the reasoning".to_owned()
     } else if end.content {
         "the content".to_owned()
-    } else if let Some(call) = turn.calls.get(end.call) {
+    } else if let Some(call) = parts.get(end.part).and_then(|part| part.calls.get(end.call)) {
         format!("call {} (`{}`)", end.call, call.name)
     } else {
         return Ok(out.parts);
@@ -101,9 +110,10 @@ pub fn to_text(parts: &[Printed]) -> String {
     parts.iter().map(|part| part.text.as_str()).collect()
 }
 
-/// What of the turn is still to be printed.
+/// What of a part is still to be printed; the parts before it are done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cursor {
+    part: usize,
     reasoning: bool,
     content: bool,
     call: usize,
@@ -112,11 +122,12 @@ struct Cursor {
 impl Cursor {
     /// What was printed between `self` and `after`, as a rank in a turn's natural order.
     fn rank(self, after: Cursor) -> u8 {
-        if self.reasoning != after.reasoning {
+        let done = after.part != self.part;
+        if self.reasoning && (done || !after.reasoning) {
             0
-        } else if self.content != after.content {
+        } else if self.content && (done || !after.content) {
             1
-        } else if self.call != after.call {
+        } else if done || self.call != after.call {
             2
         } else {
             3
@@ -168,7 +179,7 @@ impl Page {
 }
 
 struct Printer<'a> {
-    turn: &'a Turn,
+    parts: &'a [Turn],
     tools: crate::parser::Tools,
     framing: Vec<&'a Lit>,
 }
@@ -176,6 +187,28 @@ struct Printer<'a> {
 type Outcome = Result<Cursor, Stop>;
 
 impl Printer<'_> {
+    /// The start of a part; parts that hold nothing are passed over.
+    fn enter(&self, part: usize) -> Cursor {
+        let holds =
+            |turn: &Turn| !(turn.reasoning.is_empty() && turn.content.is_empty() && turn.calls.is_empty());
+        let next = self.parts.iter().skip(part).position(holds).map(|skipped| part + skipped);
+        match next.and_then(|at| Some((at, self.parts.get(at)?))) {
+            Some((part, turn)) => Cursor {
+                part,
+                reasoning: !turn.reasoning.is_empty(),
+                content: !turn.content.is_empty(),
+                call: 0,
+            },
+            None => Cursor { part: self.parts.len(), reasoning: false, content: false, call: 0 },
+        }
+    }
+
+    /// Goes on to the next part where this one is done.
+    fn settle(&self, at: Cursor) -> Cursor {
+        let calls = self.parts.get(at.part).map_or(0, |part| part.calls.len());
+        if at.reasoning || at.content || at.call < calls { at } else { self.enter(at.part + 1) }
+    }
+
     fn node(&self, node: &Format, at: Cursor, call: Option<&Call>, out: &mut Page) -> Outcome {
         match node {
             Format::Lit(lit) => {
@@ -208,9 +241,12 @@ impl Printer<'_> {
             Format::Lenient(_) => Err(Stop::Misfit),
             Format::Extern(_) => Err(PrintError::Extern.into()),
             Format::Call(body) => {
-                let Some(call) = self.turn.calls.get(at.call) else { return Err(Stop::Misfit) };
+                let part = self.parts.get(at.part);
+                let Some(call) = part.and_then(|part| part.calls.get(at.call)) else {
+                    return Err(Stop::Misfit);
+                };
                 self.node(body, at, Some(call), out)?;
-                Ok(Cursor { call: at.call + 1, ..at })
+                Ok(self.settle(Cursor { call: at.call + 1, ..at }))
             }
             _ => {
                 let Some(call) = call else { return Err(Stop::Misfit) };
@@ -221,9 +257,10 @@ impl Printer<'_> {
     }
 
     fn text(&self, text: &toolglot_format::Text, at: Cursor, out: &mut Page) -> Outcome {
+        let Some(part) = self.parts.get(at.part) else { return Ok(at) };
         let (wanted, value, end) = match text.channel {
-            Channel::Reasoning => (at.reasoning, &self.turn.reasoning, Cursor { reasoning: false, ..at }),
-            Channel::Content => (at.content, &self.turn.content, Cursor { content: false, ..at }),
+            Channel::Reasoning => (at.reasoning, &part.reasoning, Cursor { reasoning: false, ..at }),
+            Channel::Content => (at.content, &part.content, Cursor { content: false, ..at }),
         };
         if !wanted {
             return Ok(at);
@@ -233,7 +270,7 @@ impl Printer<'_> {
             return Err(PrintError::Marker { marker: marker.clone() }.into());
         }
         out.text(value);
-        Ok(end)
+        Ok(self.settle(end))
     }
 
     /// The branch that prints what comes first in a turn; of several the first.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use toolglot_format::{Call, FinishReason, Format, Turn};
-use toolglot_parsers::{PrintError, Registry, print, to_text};
+use toolglot_parsers::{PrintError, Registry, print, print_parts, to_text};
 
 use crate::synthetic::{self, session};
 use crate::{plan, run};
@@ -48,6 +48,23 @@ fn writes_the_first_spelling() {
     );
     let two = turn("", vec![call("now", json!({})), call("get_weather", json!({"detail": true}))]);
     assert_eq!(printed("pythonic", &two).unwrap(), "[now(), get_weather(detail=True)]");
+}
+
+#[test]
+fn parts_are_written_one_after_the_other() {
+    let parts = [
+        turn("One.", vec![call("now", json!({}))]),
+        turn("", vec![]),
+        turn("Two.", vec![call("now", json!({}))]),
+        turn("Three.", vec![]),
+    ];
+    let (_, format) = formats().into_iter().find(|(name, _)| name == "hermes").unwrap();
+    let now = "<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>";
+    let text = print_parts(&format, &plan(), &parts).map(|parts| to_text(&parts)).unwrap();
+    assert_eq!(text, format!("One.\n{now}\nTwo.\n{now}\nThree."));
+    let (_, format) = formats().into_iter().find(|(name, _)| name == "llama3").unwrap();
+    let error = print_parts(&format, &plan(), &parts[2..]).unwrap_err();
+    assert!(matches!(error, PrintError::NoPlace(_)), "{error}");
 }
 
 #[test]

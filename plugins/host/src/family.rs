@@ -162,6 +162,10 @@ impl Family for PluginFamily {
         }
     }
 
+    fn computes(&self) -> bool {
+        self.lowers()
+    }
+
     /// A session in the host where the format is data, and otherwise in an instance of its own.
     fn session(&self, plan: &Plan, options: SessionOptions) -> Result<Box<dyn Session>, FamilyError> {
         let everywhere = self.shared.config.sessions == SessionWhere::Guest && self.has_sessions();
