@@ -87,10 +87,11 @@ fn write_module(code: &mut String, folder: &Path, manifest: &Manifest) {
     let module: String =
         manifest.id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     let toml = file("family.toml").unwrap_or_default();
-    let template = match file("template.jinja") {
+    let text = |name: &str| match file(name) {
         Some(path) => format!("Some(include_str!({path}))"),
         None => "None".into(),
     };
+    let (template, known) = (text("template.jinja"), text("known.toml"));
     let (body, lower) = match file("family.rs") {
         Some(path) => (
             format!("#[path = {path}]\n    mod code;\n    pub use code::lower;"),
@@ -107,6 +108,6 @@ fn write_module(code: &mut String, folder: &Path, manifest: &Manifest) {
          pub const MANIFEST: &str = include_str!({toml});\n    /// The chat template.\n    \
          pub const TEMPLATE: Option<&str> = {template};\n    \
          #[cfg(not(target_family = \"wasm\"))]\n    inventory::submit! {{\n        \
-         crate::BuiltinFamily::new({id:?}, MANIFEST, TEMPLATE, {lower})\n    }}\n}}\n"
+         crate::BuiltinFamily::new({id:?}, MANIFEST, TEMPLATE, {lower}).with_known({known})\n    }}\n}}\n"
     );
 }

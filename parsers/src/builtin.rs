@@ -13,6 +13,7 @@ pub struct BuiltinFamily {
     template: Option<&'static str>,
     lower: Option<Lower>,
     open: Option<Open>,
+    known: Option<&'static str>,
 }
 
 impl BuiltinFamily {
@@ -23,13 +24,24 @@ impl BuiltinFamily {
         template: Option<&'static str>,
         lower: Option<Lower>,
     ) -> Self {
-        BuiltinFamily { id, manifest, template, lower, open: None }
+        BuiltinFamily { id, manifest, template, lower, open: None, known: None }
     }
 
     /// The family with a session of its own, for formats with an `extern` node (L2).
     #[must_use]
     pub const fn with_sessions(self, open: Open) -> Self {
         BuiltinFamily { open: Some(open), ..self }
+    }
+
+    /// The family with the list of conformance cases that it reads otherwise (`known.toml`).
+    #[must_use]
+    pub const fn with_known(self, known: Option<&'static str>) -> Self {
+        BuiltinFamily { known, ..self }
+    }
+
+    /// The text of `known.toml`, where the folder has one.
+    pub fn known(&self) -> Option<&'static str> {
+        self.known
     }
 
     /// The folder's name, which is the family's id.

@@ -100,7 +100,7 @@ fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args, &registry, out),
         #[cfg(feature = "mlx")]
         Command::Evaluate(args) => evaluate::run(args, &registry, out),
-        Command::Conformance(args) => conformance::run(args, &registry, out),
+        Command::Conformance(args) => conformance::run(args, &registry, &cli.sources.known()?, out),
         Command::Pack(_) | Command::Plugin(_) => Ok(ExitCode::SUCCESS),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use toolglot::parsers::DataFamily;
+use toolglot::parsers::conformance::Known;
 use toolglot::{Manifest, Registry};
 
 /// Name of the configuration file that is looked for in the working directory.
@@ -15,11 +16,14 @@ const CONFIG: &str = "toolglot.toml";
 /// The file that makes a folder a family.
 const MANIFEST: &str = "family.toml";
 
+/// Conformance cases that a family reads otherwise, with the reasons.
+const KNOWN: &str = "known.toml";
+
 /// Plugins and configuration.
 #[derive(clap::Args)]
 pub(crate) struct SourceArgs {
-    /// A family plugin, a folder of them, or a family's own folder (with family.toml); wins over a built-in
-    /// family of the same id
+    /// A family plugin, a family's own folder (with family.toml), or a folder of either; wins over a
+    /// built-in family of the same id
     #[arg(long = "plugin", value_name = "FILE|DIR", global = true)]
     plugins: Vec<PathBuf>,
     /// Configuration file; without it, toolglot.toml where there is one
@@ -46,6 +50,16 @@ impl SourceArgs {
         Ok(registry)
     }
 
+    /// The known differences of the built-in families and of the family folders on the command line.
+    pub(crate) fn known(&self) -> Result<Known> {
+        let mut known = Known::builtin();
+        for path in self.plugin_paths()?.iter().map(|path| path.join(KNOWN)).filter(|path| path.exists()) {
+            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            known.add(&text).with_context(|| path.display().to_string())?;
+        }
+        Ok(known)
+    }
+
     fn plugin_paths(&self) -> Result<Vec<PathBuf>> {
         let mut paths = Vec::new();
         let config = match &self.config {
@@ -70,7 +84,9 @@ impl SourceArgs {
                 .map(|entry| entry.map(|entry| entry.path()))
                 .collect::<Result<_, _>>()
                 .with_context(|| path.display().to_string())?;
-            found.retain(|file| file.extension().is_some_and(|extension| extension == "wasm"));
+            found.retain(|file| {
+                file.extension().is_some_and(|extension| extension == "wasm") || file.join(MANIFEST).exists()
+            });
             found.sort();
             files.extend(found);
         }
@@ -94,10 +110,25 @@ fn folder(path: &Path, registry: &Registry) -> Result<DataFamily> {
 
 /// Loads each file or folder into the registry.
 fn add(registry: &mut Registry, paths: &[PathBuf]) -> Result<()> {
-    let (folders, files): (Vec<&PathBuf>, Vec<&PathBuf>) = paths.iter().partition(|path| path.is_dir());
-    for path in folders {
-        let family = folder(path, registry)?;
-        registry.replace(Arc::new(family)).with_context(|| path.display().to_string())?;
+    let (mut folders, files): (Vec<&PathBuf>, Vec<&PathBuf>) = paths.iter().partition(|path| path.is_dir());
+    // A family whose format is another's has to wait for that one, so what fails is tried again while any
+    // other comes in.
+    while !folders.is_empty() {
+        let mut waiting = Vec::new();
+        let mut first_error = None;
+        for &path in &folders {
+            let added = folder(path, registry).and_then(|family| {
+                registry.replace(Arc::new(family)).with_context(|| path.display().to_string())
+            });
+            if let Err(error) = added {
+                first_error.get_or_insert(error);
+                waiting.push(path);
+            }
+        }
+        match first_error {
+            Some(error) if waiting.len() == folders.len() => return Err(error),
+            _ => folders = waiting,
+        }
     }
     if files.is_empty() { Ok(()) } else { add_plugins(registry, &files) }
 }

@@ -4,6 +4,8 @@
 //! a lenient one (what the parser takes). The lenient reading always includes the strict one. In TOML each
 //! node is a table with one key that names it: `{ lit = "<tool_call>" }`, `{ opt = { … } }`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Channel;
@@ -329,6 +331,40 @@ impl Format {
             | Format::Object(_)
             | Format::Extern(_) => Vec::new(),
         }
+    }
+
+    /// Children that can be changed; see [`Format::children`].
+    fn children_mut(&mut self) -> Vec<&mut Format> {
+        match self {
+            Format::Seq(nodes) | Format::Alt(nodes) => nodes.iter_mut().collect(),
+            Format::Opt(node) | Format::Call(node) | Format::Lenient(node) => vec![node],
+            Format::Rep(rep) => std::iter::once(&mut *rep.of).chain(rep.sep.as_deref_mut()).collect(),
+            Format::Args(Args::Tagged(tagged)) => {
+                std::iter::once(&mut *tagged.param).chain(tagged.sep.as_deref_mut()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Gives every literal that is spelled as a key of `spellings` the spelling beside it: printed forms,
+    /// aliases and what free text and values exclude. Gives back the keys that no literal has.
+    pub(crate) fn respell(&mut self, spellings: &BTreeMap<String, String>) -> Vec<String> {
+        fn walk(node: &mut Format, spell: &mut dyn FnMut(&mut String)) {
+            match node {
+                Format::Lit(lit) => std::iter::once(&mut lit.text).chain(&mut lit.aliases).for_each(spell),
+                Format::Text(text) => text.excluding.iter_mut().for_each(spell),
+                Format::Value(value) => value.excluding.iter_mut().for_each(spell),
+                _ => node.children_mut().into_iter().for_each(|child| walk(child, spell)),
+            }
+        }
+        let mut unused: Vec<String> = spellings.keys().cloned().collect();
+        walk(self, &mut |text| {
+            if let Some(new) = spellings.get(text.as_str()) {
+                unused.retain(|key| key != text);
+                text.clone_from(new);
+            }
+        });
+        unused
     }
 
     /// Whether `test` holds for this node or any node below it.

@@ -1,5 +1,7 @@
 //! The family manifest: `family.toml`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Format, FormatError};
@@ -27,7 +29,8 @@ pub struct Manifest {
     #[serde(default)]
     pub reasoning: Reasoning,
     /// How calls, text and reasoning are written. In TOML also `{ same_as = "<id>" }`, for a family that
-    /// shares the format of another and differs in its template; see [`Manifest::from_toml_with`].
+    /// shares the format of another and differs in its template or in the spelling of markers; see
+    /// [`Manifest::from_toml_with`].
     pub format: Format,
 }
 
@@ -78,6 +81,15 @@ pub struct Reasoning {
     pub open: String,
 }
 
+/// The format of another family, with other spellings.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shared {
+    same_as: String,
+    #[serde(default)]
+    respell: BTreeMap<String, String>,
+}
+
 /// A manifest that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
@@ -121,10 +133,12 @@ impl Manifest {
     }
 
     /// As [`Manifest::from_toml`], and `format = { same_as = "<id>" }` takes the format that `format_of`
-    /// gives for that id, so that a format shared by two families is stated once.
+    /// gives for that id, so that a format shared by two families is stated once. A table `respell` beside it
+    /// gives literals another spelling, each by its present text: `"<tool_call>" = "<seed:tool_call>"`.
     ///
     /// # Errors
-    /// As [`Manifest::from_toml`]; [`ManifestError::Field`] when `format_of` does not know the id.
+    /// As [`Manifest::from_toml`]; [`ManifestError::Field`] when `format_of` does not know the id, when a
+    /// spelling in `respell` is in no literal, or when `format` holds anything else beside `same_as`.
     pub fn from_toml_with(
         source: &str,
         origin: &str,
@@ -136,13 +150,21 @@ impl Manifest {
             span: error.span(),
         };
         let mut table: toml::Table = toml::from_str(source).map_err(bad_toml)?;
-        let other = table.get("format").and_then(|format| format.get("same_as"));
-        let manifest: Manifest = match other.and_then(toml::Value::as_str) {
+        let shared = match table.get("format") {
+            Some(format) if format.get("same_as").is_some() => {
+                Some(format.clone().try_into::<Shared>().map_err(bad_toml)?)
+            }
+            _ => None,
+        };
+        let manifest: Manifest = match shared {
             None => toml::from_str(source).map_err(bad_toml)?,
-            Some(id) => {
+            Some(Shared { same_as, respell }) => {
                 let field = |why| ManifestError::Field { origin: origin.to_owned(), field: "format", why };
-                let format = format_of(id)
-                    .ok_or_else(|| field(format!("no format of a family `{id}` is known here")))?;
+                let mut format = format_of(&same_as)
+                    .ok_or_else(|| field(format!("no format of a family `{same_as}` is known here")))?;
+                if let Some(unused) = format.respell(&respell).first() {
+                    return Err(field(format!("`respell`: no literal of `{same_as}` is spelled {unused:?}")));
+                }
                 let value = toml::Value::try_from(format).map_err(|error| field(error.to_string()))?;
                 table.insert("format".into(), value);
                 table.try_into().map_err(bad_toml)?
@@ -217,6 +239,22 @@ opt = { call = { seq = [{ lit = { text = "<c>", special = true } }, { name = {} 
         assert_eq!((got.id.as_str(), &got.format), ("b", &first.format));
         let error = Manifest::from_toml(second, "b").unwrap_err();
         assert_eq!(error.to_string(), "b: `format`: no format of a family `tagged` is known here");
+    }
+
+    #[test]
+    fn spells_the_literals_of_another_family_anew() {
+        let first = Manifest::from_toml(GOOD, "family.toml").unwrap();
+        let format_of = |id: &str| (id == "tagged").then(|| first.format.clone());
+        let second = |from: &str| {
+            format!(
+                "id = \"b\"\ntitle = \"B\"\nturn.open = \"<b>\"\n[format]\nsame_as = \"tagged\"\nrespell = {{ \"{from}\" = \"<call>\" }}\n"
+            )
+        };
+        let got = Manifest::from_toml_with(&second("<c>"), "b", &format_of).unwrap();
+        let spelled: Vec<&str> = got.format.framing().iter().map(|lit| lit.text.as_str()).collect();
+        assert_eq!(spelled, ["<call>"]);
+        let error = Manifest::from_toml_with(&second("<d>"), "b", &format_of).unwrap_err();
+        assert_eq!(error.to_string(), "b: `format`: `respell`: no literal of `tagged` is spelled \"<d>\"");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// Reasons by case id, by kind.
-type Kinds = BTreeMap<String, BTreeMap<String, String>>;
+/// The kinds of differences; `docs/src/conformance.md` says what they mean.
+const KINDS: [&str; 4] = ["contradiction", "peer_bug", "deliberate", "other_format"];
 
 /// A known difference.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -20,21 +20,62 @@ pub struct Known {
     reasons: BTreeMap<String, Reason>,
 }
 
+/// A list of known differences that is not in its form.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "line {line}: {why}; known differences stand as `id = \"reason\"` under [contradiction], [peer_bug], \
+     [deliberate] or [other_format]"
+)]
+pub struct KnownError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub why: String,
+}
+
 impl Known {
-    /// The list that comes with this crate.
+    /// The lists that the built-in families bring.
     pub fn builtin() -> Known {
-        // A test reads the file, so what does not parse does not ship.
-        Known::read(include_str!("known.toml")).unwrap_or_default()
+        let mut known = Known::default();
+        for list in crate::builtin::all().into_iter().filter_map(|family| family.known()) {
+            // A test reads every one, so what cannot be read does not ship.
+            let _ = known.add(list);
+        }
+        known
     }
 
-    fn read(source: &str) -> Option<Known> {
-        let mut reasons = BTreeMap::new();
-        for (kind, list) in read(source)? {
-            for (id, why) in list {
-                reasons.insert(id, Reason { kind: kind.clone(), why });
+    /// Adds the list of a family folder, `known.toml`.
+    ///
+    /// # Errors
+    /// [`KnownError`] with the first line that is wrong; the lines before it are added.
+    pub fn add(&mut self, source: &str) -> Result<(), KnownError> {
+        let mut kind = None;
+        for (at, line) in source.lines().map(str::trim).enumerate() {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let fail = |why: String| KnownError { line: at + 1, why };
+            if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                if !KINDS.contains(&name) {
+                    return Err(fail(format!("`{name}` is no kind of difference")));
+                }
+                kind = Some(name);
+                continue;
+            }
+            let kind = kind.ok_or_else(|| fail("no kind stands above this line".into()))?;
+            let (id, why) = line.split_once('=').ok_or_else(|| fail("no `=`".into()))?;
+            let why: String = serde_json::from_str(why.trim())
+                .map_err(|error| fail(format!("the reason is no quoted string: {error}")))?;
+            if why.trim().len() < 10 {
+                return Err(fail("the reason is too short to be one".into()));
+            }
+            let reason = Reason { kind: kind.to_owned(), why };
+            let id = id.trim().trim_matches('"').to_owned();
+            if self.reasons.insert(id, reason).is_some() {
+                return Err(fail("this case has a reason already".into()));
             }
         }
-        Some(Known { reasons })
+        Ok(())
     }
 
     /// Why the case differs.
@@ -48,35 +89,29 @@ impl Known {
     }
 }
 
-/// Reads the subset of TOML that the list is written in: headers, and `id = "reason"`.
-fn read(source: &str) -> Option<Kinds> {
-    let mut kinds = Kinds::new();
-    let mut kind = String::new();
-    for line in source.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-            kind = name.to_owned();
-        } else {
-            let (id, why) = line.split_once('=')?;
-            let why: String = serde_json::from_str(why.trim()).ok()?;
-            kinds.entry(kind.clone()).or_default().insert(id.trim().to_owned(), why);
-        }
-    }
-    Some(kinds)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_list_can_be_read() {
-        let known = Known::read(include_str!("known.toml")).unwrap();
-        assert!(known.iter().count() > 10);
-        for (id, reason) in known.iter() {
-            assert!(
-                ["contradiction", "peer_bug", "deliberate", "other_format"].contains(&reason.kind.as_str())
-            );
-            assert!(id.len() == 16 && reason.why.len() > 10, "{id}: {reason:?}");
+    fn reads_a_list_and_points_at_the_line() {
+        let mut known = Known::default();
+        known.add("# why\n[peer_bug]\nabc = \"leaks a marker\"\n").unwrap();
+        let reason = Reason { kind: "peer_bug".into(), why: "leaks a marker".into() };
+        assert_eq!(known.reason("abc"), Some(&reason));
+        let error = |list: &str| Known::default().add(list).unwrap_err().to_string();
+        assert!(error("[bug]\n").starts_with("line 1: `bug` is no kind of difference"));
+        assert!(error("\nabc = \"leaks a marker\"").starts_with("line 2: no kind"));
+        assert!(error("[deliberate]\nabc = leaks\n").starts_with("line 2: the reason is no quoted string"));
+    }
+
+    #[test]
+    fn every_list_of_a_built_in_family_can_be_read() {
+        let mut known = Known::default();
+        for family in crate::builtin::all() {
+            known.add(family.known().unwrap_or_default()).unwrap_or_else(|e| panic!("{}: {e}", family.id()));
         }
+        assert!(known.iter().count() > 10);
+        assert_eq!(known, Known::builtin());
     }
 }

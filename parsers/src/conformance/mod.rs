@@ -14,7 +14,7 @@ mod run;
 
 pub use case::{Case, CaseError, ExpectedCall};
 pub use compare::{Agreement, Parts, Policy, same_value};
-pub use known::{Known, Reason};
+pub use known::{Known, KnownError, Reason};
 pub use report::{Report, Row};
 
 use std::collections::BTreeSet;

@@ -28,7 +28,7 @@ pub(crate) struct Args {
 }
 
 /// Fails when a case's events depend on how the output was cut, whatever was expected of it.
-pub(crate) fn run(args: &Args, registry: &Registry, out: &mut Output) -> Result<ExitCode> {
+pub(crate) fn run(args: &Args, registry: &Registry, known: &Known, out: &mut Output) -> Result<ExitCode> {
     if let Some(id) = &args.family {
         input::family(registry, id)?;
     }
@@ -49,9 +49,8 @@ pub(crate) fn run(args: &Args, registry: &Registry, out: &mut Output) -> Result<
     } else {
         out.raw(&report.to_string())?;
         if !args.summary {
-            let known = Known::builtin();
-            out.raw(&format!("\n{}\n", report.differences(&known)))?;
-            for result in report.unexplained(&known) {
+            out.raw(&format!("\n{}\n", report.differences(known)))?;
+            for result in report.unexplained(known) {
                 out.raw(&format!("not explained: {} {} {}\n", result.id, result.family, result.origin))?;
             }
         }
