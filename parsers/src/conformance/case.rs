@@ -92,12 +92,14 @@ impl Case {
     ///
     /// A few peers' parsers read another format than their name says.
     pub fn family_name(&self) -> &str {
-        /// vLLM's `qwen3` parser reads the tagged form of Qwen3.5, not the JSON of Qwen3.
-        const OTHER: [(&str, &str, &str); 1] = [("vllm", "qwen3", "qwen3.5")];
-        let other = OTHER.iter().find(|(project, parser, _)| {
-            *project == self.project() && *parser == self.peer_parser && self.family == *parser
+        /// Project, parser, the family that its cases name, the family that it reads: vLLM's `qwen3` parser
+        /// reads the tagged form of Qwen3.5, its `granite_thinking` the reasoning of Granite 4.2.
+        const OTHER: [(&str, &str, &str, &str); 2] =
+            [("vllm", "qwen3", "qwen3", "qwen3.5"), ("vllm", "granite_thinking", "granite4", "granite4.2")];
+        let other = OTHER.iter().find(|(project, parser, family, _)| {
+            *project == self.project() && *parser == self.peer_parser && *family == self.family
         });
-        other.map_or(self.family.as_str(), |(_, _, family)| family)
+        other.map_or(self.family.as_str(), |(_, _, _, family)| family)
     }
 
     /// The plan: the case's tools, all of them on offer. A tool that is listed twice counts once.
@@ -116,6 +118,13 @@ impl Case {
             });
         }
         Plan::from_openai(&tools, &Value::Null, true)
+    }
+
+    /// Whether the output was parsed for a request that allows no call: the case says so, or its test's name
+    /// does.
+    pub(super) fn allows_no_call(&self) -> bool {
+        self.note.get("tool_choice").is_some_and(|choice| choice == "none")
+            || self.test.contains("tool_choice_none")
     }
 
     pub(super) fn flag(&self, name: &str) -> Option<bool> {

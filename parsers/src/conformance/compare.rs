@@ -41,6 +41,8 @@ pub enum Policy {
     HiddenReasoning,
     /// A call that was cut off: dropped by some, told of with what is known by others.
     CutOffCall,
+    /// The request allows no call, so the peer drops the one in the output; here it is told of.
+    CallUnderNone,
 }
 
 /// The parts of an expectation, judged.
@@ -68,13 +70,13 @@ pub(super) fn compare(case: &Case, events: &[Event], markers: &[&str], reasoning
     let turn: Turn = events.iter().cloned().collect();
     let texts = Texts::new(case, events, &turn, markers, reasoning);
     Parts {
-        calls: case.expected_calls.as_deref().map(|expected| calls(expected, &turn)),
+        calls: case.expected_calls.as_deref().map(|expected| calls(case, expected, &turn)),
         content: case.expected_content.as_deref().map(|expected| texts.content(expected)),
         reasoning: case.expected_reasoning.as_deref().map(|expected| texts.reasoning(expected)),
     }
 }
 
-fn calls(expected: &[ExpectedCall], turn: &Turn) -> Agreement {
+fn calls(case: &Case, expected: &[ExpectedCall], turn: &Turn) -> Agreement {
     let complete: Vec<&Call> = turn.calls.iter().filter(|call| call.complete).collect();
     let all: Vec<&Call> = turn.calls.iter().collect();
     let equal = |calls: &[&Call], test: &dyn Fn(&ExpectedCall, &Call) -> bool| {
@@ -90,6 +92,9 @@ fn calls(expected: &[ExpectedCall], turn: &Turn) -> Agreement {
     };
     if complete.len() < all.len() && equal(&all, &known) {
         return Agreement::Policy(Policy::CutOffCall);
+    }
+    if expected.is_empty() && case.allows_no_call() {
+        return Agreement::Policy(Policy::CallUnderNone);
     }
     Agreement::Differs
 }
@@ -208,10 +213,12 @@ impl<'a> Texts<'a> {
     /// Whether `want` is what a test of one stage alone expects: the other stage's markers stand in it.
     fn is_one_stage(&self, want: &str) -> bool {
         let (open, close) = self.marks;
-        // The reasoning stage alone: calls stay as they were written.
+        // The reasoning stage alone: calls stay as they were written. Some write the marker that the prompt
+        // has opened before the output.
         let calls_pinned = self.case.expected_calls.as_ref().is_some_and(|calls| !calls.is_empty());
+        let tail = want.strip_prefix(open).unwrap_or(want);
         let raw_tail =
-            self.case.text.trim().ends_with(want) && self.markers.iter().any(|mark| want.contains(mark));
+            self.case.text.trim().ends_with(tail) && self.markers.iter().any(|mark| tail.contains(mark));
         if !want.is_empty() && !calls_pinned && raw_tail {
             return true;
         }

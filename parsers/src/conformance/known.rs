@@ -1,6 +1,6 @@
 //! The differences that are known, with their reasons.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The kinds of differences; `docs/src/conformance.md` says what they mean.
 const KINDS: [&str; 4] = ["contradiction", "peer_bug", "deliberate", "other_format"];
@@ -44,12 +44,13 @@ impl Known {
         known
     }
 
-    /// Adds the list of a family folder, `known.toml`.
+    /// Adds the list of a family folder, `known.toml`. Its reasons replace earlier ones of the same cases.
     ///
     /// # Errors
     /// [`KnownError`] with the first line that is wrong; the lines before it are added.
     pub fn add(&mut self, source: &str) -> Result<(), KnownError> {
         let mut kind = None;
+        let mut listed = BTreeSet::new();
         for (at, line) in source.lines().map(str::trim).enumerate() {
             if line.is_empty() || line.starts_with('#') {
                 continue;
@@ -71,9 +72,10 @@ impl Known {
             }
             let reason = Reason { kind: kind.to_owned(), why };
             let id = id.trim().trim_matches('"').to_owned();
-            if self.reasons.insert(id, reason).is_some() {
+            if !listed.insert(id.clone()) {
                 return Err(fail("this case has a reason already".into()));
             }
+            self.reasons.insert(id, reason);
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::output::{Output, causes};
+use crate::output::Output;
 use crate::sources::SourceArgs;
 
 /// Commands about plugins.
@@ -22,6 +22,8 @@ pub(crate) enum PluginCommand {
 #[cfg(feature = "wasm")]
 pub(crate) fn run(command: &PluginCommand, _: &SourceArgs, out: &mut Output) -> Result<ExitCode> {
     use serde_json::json;
+
+    use crate::output::causes;
 
     let PluginCommand::Check { files } = command;
     let host = host()?;
