@@ -347,11 +347,12 @@ impl Format {
     }
 
     /// Gives every literal that is spelled as a key of `spellings` the spelling beside it: printed forms,
-    /// aliases and what free text and values exclude. Gives back the keys that no literal has.
+    /// aliases, white space, and what free text and values exclude. Gives back the keys that no literal has.
     pub(crate) fn respell(&mut self, spellings: &BTreeMap<String, String>) -> Vec<String> {
         fn walk(node: &mut Format, spell: &mut dyn FnMut(&mut String)) {
             match node {
                 Format::Lit(lit) => std::iter::once(&mut lit.text).chain(&mut lit.aliases).for_each(spell),
+                Format::Ws(text) => spell(text),
                 Format::Text(text) => text.excluding.iter_mut().for_each(spell),
                 Format::Value(value) => value.excluding.iter_mut().for_each(spell),
                 _ => node.children_mut().into_iter().for_each(|child| walk(child, spell)),

@@ -255,6 +255,13 @@ opt = { call = { seq = [{ lit = { text = "<c>", special = true } }, { name = {} 
         assert_eq!(spelled, ["<call>"]);
         let error = Manifest::from_toml_with(&second("<d>"), "b", &format_of).unwrap_err();
         assert_eq!(error.to_string(), "b: `format`: `respell`: no literal of `tagged` is spelled \"<d>\"");
+        let spaced =
+            Format::Seq(vec![Format::Ws("\n\n".into()), Format::Ws("\n".into()), first.format.clone()]);
+        let got = Manifest::from_toml_with(&second("\\n\\n"), "b", &|_| Some(spaced.clone())).unwrap_err();
+        assert!(got.to_string().contains("format.seq[0]: `ws` takes white space only"), "{got}");
+        let source = second("\\n\\n").replace("<call>", "\\n");
+        let got = Manifest::from_toml_with(&source, "b", &|_| Some(spaced.clone())).unwrap();
+        assert_eq!(got.format.children()[0], &Format::Ws("\n".into()));
     }
 
     #[test]
