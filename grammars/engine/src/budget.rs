@@ -98,7 +98,7 @@ fn shortest_leaf(ctx: Context<'_>, leaf: Leaf) -> u64 {
     let grammar = ctx.grammar;
     match leaf {
         Leaf::End => 0,
-        Leaf::Special { .. } => 1,
+        Leaf::Special { .. } | Leaf::Token { .. } => 1,
         Leaf::Bytes { node, at } => {
             let length = match &grammar.nodes[node as usize] {
                 Node::Bytes(bytes) => bytes.len(),

@@ -8,6 +8,7 @@ use crate::terminal::{Pattern, Terminal, TerminalSpec, TextRules, terminal};
 use regex_syntax::hir::Hir;
 use rustc_hash::FxHashMap;
 use std::hash::Hash;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 const MAX_NODES: usize = 1 << 20;
@@ -27,6 +28,18 @@ pub struct RawText {
     pub max_chars: Option<u64>,
     /// The whole text matches each of these.
     pub patterns: Vec<Hir>,
+}
+
+/// One token out of a set, whatever it stands for. Ids and names that the vocabulary lacks are refused when the
+/// grammar is bound to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct TokenClass {
+    /// Ranges of ids. Unused ids in a range are left out.
+    pub ids: Vec<RangeInclusive<u32>>,
+    /// Names of special or added tokens, or texts of single tokens.
+    pub names: Vec<String>,
+    /// Any token but these, and but the end of the output.
+    pub negated: bool,
 }
 
 /// The members of an object-like list: keys with values, none twice.
@@ -139,6 +152,11 @@ impl GrammarBuilder {
     /// The special or added token of this name where the vocabulary has one, else its name as text.
     pub fn special(&mut self, name: &str) -> Expr {
         if name.is_empty() { self.empty() } else { self.add(Node::Special(name.into())) }
+    }
+
+    /// One token of this class.
+    pub fn token(&mut self, class: TokenClass) -> Expr {
+        self.add(Node::Token(Box::new(class)))
     }
 
     /// A regular expression (syntax of the `regex` crate, Unicode on) that the whole text matches.

@@ -15,6 +15,8 @@ pub struct CompiledGrammar {
     pub(crate) vocabulary: Arc<Vocabulary>,
     /// Special nodes that the vocabulary has a token for.
     specials: FxHashMap<u32, u32>,
+    /// The ids of each token node, as a mask.
+    pub(crate) classes: FxHashMap<u32, Box<[u32]>>,
     seen: SeenSets,
     pub(crate) memory: MaskMemory,
 }
@@ -35,15 +37,20 @@ impl CompiledGrammar {
         vocabulary: Arc<Vocabulary>,
     ) -> Result<Arc<CompiledGrammar>, GrammarError> {
         let mut specials = FxHashMap::default();
+        let mut classes = FxHashMap::default();
         for (id, node) in grammar.nodes.iter().enumerate() {
             if let Node::Special(name) = node
                 && let Some(token) = vocabulary.named(name)
             {
                 specials.insert(id as u32, token);
             }
+            if let Node::Token(class) = node {
+                classes.insert(id as u32, vocabulary.class(class)?);
+            }
         }
         let memory = MaskMemory::new(grammar.terminals.len());
-        Ok(Arc::new(CompiledGrammar { grammar, vocabulary, specials, seen: SeenSets::default(), memory }))
+        let seen = SeenSets::default();
+        Ok(Arc::new(CompiledGrammar { grammar, vocabulary, specials, classes, seen, memory }))
     }
 
     /// A matcher at the start of the grammar.

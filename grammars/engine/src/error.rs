@@ -55,10 +55,12 @@ pub enum GrammarError {
         limit: u64,
     },
     /// A grammar text (a front end's input) that does not parse.
-    #[error("line {line}: {message}")]
+    #[error("line {line}, column {column}: {message}")]
     Syntax {
         /// Line, counted from 1.
         line: usize,
+        /// Column in characters, counted from 1.
+        column: usize,
         /// What was expected.
         message: String,
     },
@@ -69,6 +71,12 @@ pub enum GrammarError {
         place: String,
         /// Why no grammar can be made of it.
         reason: String,
+    },
+    /// A token that a grammar asks for by id or name, and the vocabulary does not have.
+    #[error("the vocabulary has no token {token}")]
+    UnknownToken {
+        /// The id, the range of ids, or the name.
+        token: String,
     },
     /// A token that the grammar does not allow here.
     #[error("token {token} is not allowed here")]

@@ -2,6 +2,7 @@
 //! which accept the empty text). Knows no vocabulary. Built by [`GrammarBuilder`](crate::GrammarBuilder).
 
 use crate::GrammarError;
+use crate::builder::TokenClass;
 use crate::terminal::Terminal;
 use std::sync::{Arc, OnceLock};
 
@@ -15,6 +16,7 @@ pub(crate) enum Node {
     Never,
     Bytes(Box<[u8]>),
     Special(Box<str>),
+    Token(Box<TokenClass>),
     Terminal(u32),
     Seq(Box<[Expr]>),
     Alt(Box<[Expr]>),
@@ -184,7 +186,7 @@ impl Grammar {
     fn is_productive(&self, id: usize) -> bool {
         let yes = |e: &Expr| self.yes(&self.productive, *e);
         match &self.nodes[id] {
-            Node::Empty | Node::Bytes(_) | Node::Special(_) | Node::Terminal(_) => true,
+            Node::Empty | Node::Bytes(_) | Node::Special(_) | Node::Token(_) | Node::Terminal(_) => true,
             Node::Never => false,
             Node::Seq(parts) => parts.iter().all(yes),
             Node::Alt(parts) => parts.iter().any(yes),
@@ -213,7 +215,7 @@ impl Grammar {
         let yes = |e: &Expr| self.yes(&self.nullable, *e);
         match &self.nodes[id] {
             Node::Empty => true,
-            Node::Never | Node::Bytes(_) | Node::Special(_) | Node::Switch(_) => false,
+            Node::Never | Node::Bytes(_) | Node::Special(_) | Node::Token(_) | Node::Switch(_) => false,
             Node::Terminal(t) => self.terminals[*t as usize].nullable(),
             Node::Seq(parts) => parts.iter().all(yes),
             Node::Alt(parts) => parts.iter().any(yes),
@@ -320,6 +322,7 @@ impl Grammar {
                     Node::Never => FAR,
                     Node::Bytes(b) => b.len() as u64,
                     Node::Special(name) => name.len() as u64,
+                    Node::Token(_) => 1,
                     Node::Terminal(t) => self.terminals[*t as usize].shortest(0, 0),
                     Node::Seq(parts) => parts.iter().map(at).fold(0, u64::saturating_add),
                     Node::Alt(parts) => parts.iter().map(at).min().unwrap_or(FAR),

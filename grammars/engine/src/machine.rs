@@ -29,6 +29,8 @@ pub(crate) enum Leaf {
     Terminal { id: u32, state: u32, count: u64 },
     /// A special token of the vocabulary.
     Special { token: u32 },
+    /// Any token of a class.
+    Token { node: u32 },
 }
 
 /// What follows when the leaf is done.
@@ -208,6 +210,7 @@ impl Machine {
                 };
                 self.add(Head { leaf, stack }, from, out)?;
             }
+            Node::Token(_) => self.add(Head { leaf: Leaf::Token { node: expr.0 }, stack }, from, out)?,
             Node::Terminal(id) => {
                 let terminal = &grammar.terminals[*id as usize];
                 if terminal.nullable() {
@@ -360,7 +363,7 @@ impl Machine {
         let grammar = ctx.grammar;
         let stack = head.stack;
         match head.leaf {
-            Leaf::End | Leaf::Special { .. } => Ok(()),
+            Leaf::End | Leaf::Special { .. } | Leaf::Token { .. } => Ok(()),
             Leaf::Bytes { node, at } => {
                 let bytes: &[u8] = match &grammar.nodes[node as usize] {
                     Node::Bytes(bytes) => bytes,
@@ -594,6 +597,12 @@ impl ByteSet {
 }
 
 impl Leaf {
+    /// True for what waits for a whole token, or for the end, rather than for a byte.
+    #[inline]
+    pub(crate) fn is_whole(self) -> bool {
+        matches!(self, Leaf::End | Leaf::Special { .. } | Leaf::Token { .. })
+    }
+
     /// The next byte of a literal.
     #[inline]
     pub(crate) fn literal(self, ctx: Context<'_>) -> Option<u8> {
@@ -609,7 +618,7 @@ impl Leaf {
     pub(crate) fn first_bytes(self, ctx: Context<'_>, out: &mut ByteSet) -> Result<(), GrammarError> {
         let grammar = ctx.grammar;
         match self {
-            Leaf::End | Leaf::Special { .. } => {}
+            Leaf::End | Leaf::Special { .. } | Leaf::Token { .. } => {}
             Leaf::Bytes { .. } => self.literal(ctx).into_iter().for_each(|b| out.insert(b)),
             Leaf::Switch { id, low, high, depth } => {
                 each_byte(&grammar.switches[id as usize].words, low, high, depth, |byte, _, _| {

@@ -94,7 +94,7 @@ impl Matcher {
         let mut blank = true;
         for index in mark.heads as usize..self.heads.len() {
             let head = self.heads[index];
-            if !matches!(head.leaf, Leaf::End | Leaf::Special { .. }) {
+            if !head.leaf.is_whole() {
                 let (machine, scratch) = (&mut self.machine, &mut self.scratch);
                 blank = add_head(&self.compiled, machine, scratch, head, mask, blank)?;
             }
@@ -107,6 +107,7 @@ impl Matcher {
                 match head.leaf {
                     Leaf::End => vocabulary.eos().iter().for_each(|&id| set(mask, id)),
                     Leaf::Special { token } => set(mask, token),
+                    Leaf::Token { node } => add_class(&self.compiled, node, mask),
                     _ => {}
                 }
             }
@@ -154,6 +155,11 @@ impl Matcher {
                 Leaf::Special { token } => {
                     if shortest_stack(compiled.context(), &self.machine, head.stack) < left {
                         set(mask, token);
+                    }
+                }
+                Leaf::Token { node } => {
+                    if shortest_stack(compiled.context(), &self.machine, head.stack) < left {
+                        add_class(&compiled, node, mask);
                     }
                 }
                 // Nothing but the end fits into an empty budget.
@@ -225,10 +231,15 @@ impl Matcher {
         if matches!(kind, TokenKind::Text | TokenKind::Added) {
             done = self.run(vocabulary.bytes(token)).map(|_| ());
         }
-        if done.is_ok() && matches!(kind, TokenKind::Special | TokenKind::Added) {
+        if done.is_ok() && kind != TokenKind::Hole {
             for index in old.heads as usize..from {
                 let head = self.heads[index];
-                if head.leaf == (Leaf::Special { token }) && done.is_ok() {
+                let takes = match head.leaf {
+                    Leaf::Special { token: this } => this == token,
+                    Leaf::Token { node } => in_class(&compiled, node, token),
+                    _ => false,
+                };
+                if takes && done.is_ok() {
                     done = self.machine.resume(compiled.context(), head.stack, from, &mut self.heads);
                 }
             }
@@ -372,11 +383,23 @@ impl Matcher {
 
 const MAX_FORCED: usize = 1 << 12;
 
+/// Adds the tokens of a token node.
+fn add_class(compiled: &CompiledGrammar, node: u32, mask: &mut [u32]) {
+    if let Some(class) = compiled.classes.get(&node) {
+        mask.iter_mut().zip(class).for_each(|(word, ids)| *word |= ids);
+    }
+}
+
+fn in_class(compiled: &CompiledGrammar, node: u32, token: u32) -> bool {
+    let word = compiled.classes.get(&node).and_then(|class| class.get(token as usize / 32));
+    word.is_some_and(|word| word >> (token % 32) & 1 == 1)
+}
+
 /// The one byte that all heads agree on, if there is exactly one.
 fn only_byte(ctx: crate::compiled::Context<'_>, heads: &[Head]) -> Result<Option<u8>, GrammarError> {
     let mut bytes = ByteSet::default();
     for head in heads {
-        if matches!(head.leaf, Leaf::End | Leaf::Special { .. }) {
+        if head.leaf.is_whole() {
             return Ok(None);
         }
         head.leaf.first_bytes(ctx, &mut bytes)?;

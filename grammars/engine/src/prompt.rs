@@ -20,6 +20,12 @@ impl Matcher {
             {
                 names.push((name, token));
             }
+            if let Node::Token(class) = node
+                && !class.negated
+            {
+                let named = class.names.iter().map(String::as_str);
+                names.extend(named.filter_map(|name| Some((name, compiled.vocabulary().named(name)?))));
+            }
         }
         let mut steps = 0;
         let mut at = 0;

@@ -82,6 +82,11 @@ impl Classes {
         }
     }
 
+    /// The first byte of each class.
+    pub(crate) fn firsts(&self) -> Vec<u8> {
+        (0..=255).filter(|&byte| byte == 0 || self.starts[byte as usize]).collect()
+    }
+
     /// Tells apart what `other` does.
     pub(crate) fn refine(&mut self, other: &Classes) {
         for (mine, theirs) in self.starts.iter_mut().zip(&other.starts) {

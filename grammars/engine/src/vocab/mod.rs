@@ -6,10 +6,12 @@
 mod huggingface;
 mod tiktoken;
 
-use crate::VocabularyError;
 use crate::automaton::Escapes;
+use crate::builder::TokenClass;
+use crate::mask::set;
 use crate::pack::PackCache;
 use crate::terminal::{TerminalSpec, TextRules, terminal};
+use crate::{GrammarError, VocabularyError};
 use rustc_hash::{FxHashMap, FxHasher};
 use std::hash::{Hash, Hasher};
 
@@ -219,6 +221,52 @@ impl Vocabulary {
     /// The added or special token of this name.
     pub fn named(&self, name: &str) -> Option<u32> {
         self.named.get(name.as_bytes()).copied()
+    }
+
+    /// The added or special token of this name, or the one token of exactly this text.
+    pub fn token(&self, text: &str) -> Option<u32> {
+        let mut node = 0;
+        self.named(text).or_else(|| {
+            for &byte in text.as_bytes() {
+                node = self.trie.child(node, byte)?;
+            }
+            self.trie.tokens(node).first().copied()
+        })
+    }
+
+    /// The ids of a class, as a mask.
+    pub(crate) fn class(&self, class: &TokenClass) -> Result<Box<[u32]>, GrammarError> {
+        let mut mask = vec![0; self.mask_words()];
+        let unknown = |token: String| GrammarError::UnknownToken { token };
+        for range in &class.ids {
+            let last = (*range.end()).min(self.len().saturating_sub(1) as u32);
+            let used = (*range.start()..=last).filter(|&id| self.kind(id) != TokenKind::Hole);
+            let mut none = true;
+            for id in used {
+                set(&mut mask, id);
+                none = false;
+            }
+            if none {
+                return Err(unknown(match (range.start(), range.end()) {
+                    (start, end) if start == end => start.to_string(),
+                    (start, end) => format!("{start} to {end}"),
+                }));
+            }
+        }
+        for name in &class.names {
+            set(&mut mask, self.token(name).ok_or_else(|| unknown(name.clone()))?);
+        }
+        if class.negated {
+            let usable = |id: u32| self.kind(id) != TokenKind::Hole && self.eos.binary_search(&id).is_err();
+            let mut others = vec![0; self.mask_words()];
+            let free = |id: &u32| usable(*id) && mask[*id as usize / 32] >> (id % 32) & 1 == 0;
+            (0..self.len() as u32).filter(free).for_each(|id| set(&mut others, id));
+            mask = others;
+        }
+        if mask.iter().all(|&word| word == 0) {
+            return Err(unknown(format!("out of {class:?}")));
+        }
+        Ok(mask.into())
     }
 
     /// The ids that end the output, sorted.
