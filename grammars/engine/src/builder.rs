@@ -204,6 +204,11 @@ impl GrammarBuilder {
         terminators.retain(|t| !t.is_empty());
         terminators.sort_unstable();
         terminators.dedup();
+        // One that holds another never comes first.
+        let all = terminators.clone();
+        terminators.retain(|t| {
+            !all.iter().any(|other| other.len() < t.len() && t.windows(other.len()).any(|part| part == other))
+        });
         self.terminal(&TerminalSpec::RawText { terminators, rules })
     }
 

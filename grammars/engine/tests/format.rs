@@ -166,6 +166,44 @@ fn coder_turns() {
     }
 }
 
+/// Two neighbouring texts must not spell a marker together, whatever little may stand between them.
+#[test]
+fn no_marker_is_spelled_by_neighbouring_texts() {
+    let call = json!({"call": {"seq": [special("<tool_call>"), {"name": {}}, {"args": {"json": {}}}, special("</tool_call>")]}});
+    for sep in [
+        json!(null),
+        json!({"ws": ""}),
+        json!({"alt": [{"ws": "\n"}, {"seq": []}]}),
+        json!({"opt": {"ws": "\n"}}),
+    ] {
+        let mut rep = json!({"of": {"alt": [call, {"text": {"channel": "content"}}]}});
+        if !sep.is_null() {
+            rep["sep"] = sep;
+        }
+        let format = format(json!({"rep": rep}));
+        let mut m = matcher(&format, &plan(ToolChoice::None, true), false);
+        assert!(accepts(&mut m, "a\nb") && !accepts(&mut m, "<tool_call>"));
+        let mut m = matcher(&format, &plan(ToolChoice::Auto, true), false);
+        let call = "<tool_call>get_weather{\"city\": \"Oslo\"}</tool_call>";
+        assert!(accepts(&mut m, &format!("a{call}{call}\nb\n{call}")));
+        assert!(accepts(&mut m, "<tool"));
+        assert!(!accepts(&mut m, "<tool_call>x"));
+        assert!(!accepts(&mut m, "a\n<tool_call>\n"));
+    }
+}
+
+/// A marker that another marker begins with does not hide the ends of values.
+#[test]
+fn terminators_that_begin_alike() {
+    let format = format(json!({"call": {"seq": [{"lit": "<invoke "}, {"name": {}}, {"lit": ">"},
+        {"args": {"tagged": {"param": {"seq": [{"lit": "<p name=\""}, {"key": {}}, {"lit": "\">"},
+            {"value": {"excluding": ["<p name=", "</invoke>"]}}, {"lit": "</p>"}]}}}}, {"lit": "</invoke>"}]}}));
+    let mut m = matcher(&format, &plan(ToolChoice::Auto, true), false);
+    assert!(accepts(&mut m, "<invoke get_weather><p name=\"city\">a < b</p></invoke>"));
+    assert!(accepts(&mut m, "<invoke get_weather><p name=\"city\"></p></invoke>"));
+    assert!(!accepts(&mut m, "<invoke get_weather><p name=\"city\">a <p name=x</p></invoke>"));
+}
+
 #[test]
 fn forced_text_runs_to_the_first_choice() {
     let mut m = matcher(&hermes(), &plan(ToolChoice::Named("get_weather".into()), false), true);

@@ -381,7 +381,7 @@ impl Machine {
         if self.call.as_ref().is_some_and(|call| call.framed) {
             self.junk_from.get_or_insert(word_at);
         }
-        self.unfit(p, p.states[usize::from(done)].unfit, at);
+        self.unfit(p, done, at);
         self.again(p, held, end)
     }
 

@@ -11,7 +11,7 @@ impl Machine {
         if self.plain {
             self.change_reading(p, false);
         }
-        if self.call.is_some() {
+        if self.call.is_some() || self.junk_from.is_some() {
             self.keep_raw(bytes);
         }
         if self.is_expected(p, bytes) {
@@ -37,7 +37,7 @@ impl Machine {
             return self.advance(p, bytes);
         }
         // Settling what waited may have begun a call.
-        if self.call.is_some() {
+        if self.call.is_some() || self.junk_from.is_some() {
             self.keep_raw(bytes);
         }
         let at = self.at;
@@ -64,6 +64,7 @@ impl Machine {
                 fits(state.expected.scan(false), self.search.node)
                     || state.fallback.is_some_and(|fallback| region_fits(fallback.region))
                     || region_fits(state.unfit)
+                    || state.block.is_some_and(region_fits)
             }
         }
     }

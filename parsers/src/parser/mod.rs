@@ -59,7 +59,7 @@ struct Machine {
     plain: bool,
     /// Offset of the next byte behind `pending`, counted from the first byte ever fed.
     at: u64,
-    /// The input since `raw_from`, kept while a call is open.
+    /// The input since `raw_from`, kept while a call is open or input fits nothing.
     raw: Vec<u8>,
     raw_from: u64,
     call: Option<CallState>,
@@ -67,6 +67,8 @@ struct Machine {
     /// Framing outside calls that also occurs in ordinary text: given back when nothing comes of it.
     weak: Vec<u8>,
     weak_at: u64,
+    /// A marker was read since the last text.
+    in_block: bool,
     /// Where text that looked like a call goes on.
     resume: RegionId,
     /// A name, id or key in the making.
@@ -111,6 +113,7 @@ impl Parser {
             calls: 0,
             weak: Vec::new(),
             weak_at: 0,
+            in_block: false,
             resume: 0,
             word: Vec::new(),
             junk_from: None,
@@ -234,7 +237,7 @@ impl Machine {
 
     fn advance_slice(&mut self, p: &Program, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            if self.call.is_some() {
+            if self.call.is_some() || self.junk_from.is_some() {
                 self.keep_raw(bytes);
             }
             let used = match self.mode {

@@ -243,7 +243,7 @@ impl Machine {
         let done = p.regions[usize::from(id)].done;
         let at = self.at + i as u64;
         self.end_args(false, at);
-        self.unfit(p, p.states[usize::from(done)].unfit, at);
+        self.unfit(p, done, at);
         i
     }
 

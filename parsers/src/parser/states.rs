@@ -5,7 +5,7 @@ use toolglot_format::{Channel, MalformedReason};
 use super::object::ObjectState;
 use super::out::Target;
 use super::{Machine, Mode, is_ws};
-use crate::program::{Action, Fallback, Found, Program, RegionId, RegionKind, Search, StateId, To};
+use crate::program::{Action, Fallback, Found, Program, RegionId, RegionKind, Search, State, StateId, To};
 
 impl Machine {
     /// Expects one of the state's literals.
@@ -81,7 +81,7 @@ impl Machine {
                 }
                 self.enter(p, region);
             }
-            None => self.unfit(p, state.unfit, at),
+            None => self.unfit(p, id, at),
         }
         self.at += used as u64;
         self.replay(p, held);
@@ -89,8 +89,9 @@ impl Machine {
         used
     }
 
-    /// Input fits nothing here: content outside calls, junk inside.
-    pub(super) fn unfit(&mut self, p: &Program, region: RegionId, at: u64) {
+    /// Input fits nothing in state `id`: junk inside a call or a block of calls, content elsewhere.
+    pub(super) fn unfit(&mut self, p: &Program, id: StateId, at: u64) {
+        let State { unfit: region, block, .. } = p.states[usize::from(id)];
         if let Some(call) = &self.call
             && !call.framed
             && !call.started
@@ -102,8 +103,27 @@ impl Machine {
             self.junk_from.get_or_insert(at);
         } else {
             self.end_call(true, at);
+            if let Some(block) = block
+                && self.in_block
+            {
+                return self.junk_in_block(p, block, region, at);
+            }
             self.give_back_weak();
         }
+        self.enter(p, region);
+    }
+
+    /// Input between a marker and the calls that it announces fits nothing. What then looks like a call and
+    /// is none goes on as text, in `text`.
+    fn junk_in_block(&mut self, p: &Program, region: RegionId, text: RegionId, at: u64) {
+        self.resume = text;
+        if !self.weak.is_empty() {
+            let weak = std::mem::take(&mut self.weak);
+            self.out.malformed(self.weak_at, at, MalformedReason::Unexpected, &weak);
+        }
+        self.junk_from = Some(at);
+        self.raw.clear();
+        self.raw_from = at;
         self.enter(p, region);
     }
 
@@ -124,7 +144,10 @@ impl Machine {
         self.search = Search::default();
         self.pending_ws = 0;
         match &p.regions[usize::from(region)].kind {
-            RegionKind::Text(_) => self.no_call(self.pending_at()),
+            RegionKind::Text(_) => {
+                self.in_block = false;
+                self.no_call(self.pending_at());
+            }
             RegionKind::Junk => {}
             RegionKind::Name | RegionKind::Id | RegionKind::Key => self.word.clear(),
             RegionKind::Value { .. } => self.start_value(p),
@@ -227,6 +250,7 @@ impl Machine {
                     }
                     self.weak.extend_from_slice(literal);
                 } else {
+                    self.in_block |= action.marker;
                     self.weak.clear();
                 }
                 self.go(p, state, end);

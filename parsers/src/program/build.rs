@@ -248,6 +248,7 @@ impl Builder<'_> {
                 ws: !exact_ws && group.iter().any(|candidate| candidate.ws.is_some()),
                 ends,
                 starts: group.iter().any(|candidate| candidate.starts),
+                marker: is_distinctive(&text, special),
                 weak: !is_distinctive(&text, special) && !self.leaves.all[usize::from(leaves[0])].closes,
                 raw: match first {
                     LeafKind::TypeLit { raw, .. } => Some(*raw),
@@ -281,6 +282,7 @@ impl Builder<'_> {
             ends: first.ends,
             starts: first.starts,
             weak: true,
+            marker: false,
             raw: None,
             name: false,
         });
@@ -366,11 +368,17 @@ impl Builder<'_> {
             .iter()
             .any(|candidate| !candidate.ends && self.leaves.all[usize::from(candidate.leaf)].call.is_some());
         let unfit = if in_call && goes_on { Kind::Junk } else { Kind::Unfit };
+        let closes = |candidate: &Candidate| self.leaves.all[usize::from(candidate.leaf)].closes;
+        let only_calls = !leaves.is_empty()
+            && !in_call
+            && candidates.iter().any(|candidate| candidate.starts)
+            && candidates.iter().all(|candidate| candidate.starts || closes(candidate));
         State {
             ws: candidates.iter().any(|candidate| candidate.ws.is_some()),
             expected: Expected::new(entries),
             fallback,
             unfit: self.region(unfit, leaves.to_vec(), String::new()),
+            block: only_calls.then(|| self.region(Kind::Junk, leaves.to_vec(), String::new())),
             in_call,
             call_over: in_call && !goes_on,
             ends: leaves.iter().any(|&leaf| self.may_end(leaf, false, 0)),
@@ -413,6 +421,7 @@ impl Builder<'_> {
                     ends: false,
                     starts: false,
                     weak: false,
+                    marker: false,
                     raw: None,
                     name: false,
                 });
@@ -490,6 +499,7 @@ impl Builder<'_> {
             ends: false,
             starts: false,
             weak: false,
+            marker: false,
             raw: None,
             name: false,
         });

@@ -84,6 +84,9 @@ pub(crate) struct State {
     pub(crate) fallback: Option<Fallback>,
     /// The region for input that fits nothing here.
     pub(crate) unfit: RegionId,
+    /// Only calls may come here, and the marker that closes their block: the region for input that fits
+    /// nothing when a marker has opened the block.
+    pub(crate) block: Option<RegionId>,
     pub(crate) in_call: bool,
     /// The call that the leaves stand in cannot go on.
     pub(crate) call_over: bool,
@@ -147,6 +150,8 @@ pub(crate) struct Action {
     pub(crate) starts: bool,
     /// The literal also occurs in ordinary text, so it alone proves nothing.
     pub(crate) weak: bool,
+    /// The literal hardly occurs in ordinary text.
+    pub(crate) marker: bool,
     /// How the value beside the literal is written: raw or JSON.
     pub(crate) raw: Option<bool>,
     /// The literal is a tool's name.

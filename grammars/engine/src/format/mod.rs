@@ -252,19 +252,46 @@ fn behind(after: &[Format], follow: &[String]) -> Vec<String> {
     out
 }
 
-/// Texts and other nodes in any order without a separator: two neighbouring texts could spell a marker together, so
-/// this writes `rep(alt(others, text))` as `text (others text)*`, which has the same turns.
+/// Texts and other nodes in any order with nothing between them, or white space that may be left out: two
+/// neighbouring texts could spell a marker together, so this writes `rep(alt(others, text))` as
+/// `text (others text)*`, which has the same turns, since text holds white space as well.
 fn texts_apart(rep: &Rep) -> Option<Format> {
-    let Format::Alt(branches) = &*rep.of else { return None };
-    if rep.sep.is_some() || rep.max.is_some() || rep.min > 1 {
+    let nothing_between = rep.sep.as_deref().is_none_or(|sep| is_only_ws(sep) && may_be_empty(sep));
+    if !nothing_between || rep.max.is_some() || rep.min > 1 {
         return None;
     }
+    let branches = match &*rep.of {
+        Format::Alt(branches) => branches.as_slice(),
+        of => std::slice::from_ref(of),
+    };
     let (texts, others): (Vec<_>, Vec<_>) = branches.iter().partition(|b| matches!(b, Format::Text(_)));
     let [text] = *texts else { return None };
+    if others.is_empty() {
+        return Some(text.clone());
+    }
     let others = Format::Alt(others.into_iter().cloned().collect());
     let more = Format::Seq(vec![others, text.clone()]);
     let more = Rep { of: Box::new(more), min: 0, max: None, sep: None };
     Some(Format::Seq(vec![text.clone(), Format::Rep(more)]))
+}
+
+fn is_only_ws(node: &Format) -> bool {
+    match node {
+        Format::Ws(_) => true,
+        Format::Seq(nodes) | Format::Alt(nodes) => nodes.iter().all(is_only_ws),
+        Format::Opt(node) => is_only_ws(node),
+        _ => false,
+    }
+}
+
+/// Whether white space may be none at all.
+fn may_be_empty(ws: &Format) -> bool {
+    match ws {
+        Format::Ws(text) => text.is_empty(),
+        Format::Seq(nodes) => nodes.iter().all(may_be_empty),
+        Format::Alt(nodes) => nodes.iter().any(may_be_empty),
+        _ => true,
+    }
 }
 
 fn json_style(spacing: &JsonSpacing) -> JsonStyle {
