@@ -309,6 +309,21 @@ pub struct ExternNode {
     pub options: String,
 }
 
+impl Rep {
+    /// The separator of the strict reading: none where it is lenient or writes nothing.
+    pub fn strict_sep(&self) -> Option<&Format> {
+        fn writes(node: &Format) -> bool {
+            match node {
+                Format::Lenient(_) => false,
+                Format::Ws(text) => !text.is_empty(),
+                Format::Seq(nodes) => nodes.iter().any(writes),
+                _ => true,
+            }
+        }
+        self.sep.as_deref().filter(|sep| writes(sep))
+    }
+}
+
 impl Format {
     /// The children of this node, in order. `Args::Tagged` counts its parameter and separator.
     pub fn children(&self) -> Vec<&Format> {

@@ -68,7 +68,10 @@ fn prune(node: &Format, judge: &dyn Fn(&Format) -> Verdict) -> Option<Format> {
         },
         Format::Call(child) => Format::Call(Box::new(prune(child, judge)?)),
         Format::Rep(rep) => match prune(&rep.of, judge) {
-            Some(of) => Format::Rep(Rep { of: Box::new(of), ..rep.clone() }),
+            Some(of) => {
+                let sep = rep.strict_sep().cloned().map(Box::new);
+                Format::Rep(Rep { of: Box::new(of), sep, ..rep.clone() })
+            }
             None if rep.min == 0 => empty(),
             None => return None,
         },
@@ -268,6 +271,15 @@ mod tests {
         assert_eq!(hermes().specialise(&plan(ToolChoice::Auto, true)), Ok(Format::Seq(nodes)));
         let choice = format(json!({"alt": [{"lenient": {"lit": "x"}}, {"lit": "y"}]}));
         assert_eq!(choice.specialise(&plan(ToolChoice::Auto, true)), Ok(format(json!({"lit": "y"}))));
+    }
+
+    #[test]
+    fn a_separator_that_writes_nothing_is_none() {
+        for sep in [json!({"ws": ""}), json!({"lenient": {"ws": "\n"}}), json!({"seq": [{"ws": ""}]})] {
+            let node = format(json!({"rep": {"of": call(), "sep": sep}}));
+            let want = format(json!({"rep": {"of": call()}}));
+            assert_eq!(node.specialise(&plan(ToolChoice::Auto, true)), Ok(want));
+        }
     }
 
     #[test]

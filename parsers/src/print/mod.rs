@@ -309,7 +309,7 @@ impl Printer<'_> {
         let mut count = 0;
         while rep.max.is_none_or(|max| count < max) {
             let mut page = Page::default();
-            if let (Some(sep), 1..) = (&rep.sep, count) {
+            if let (Some(sep), 1..) = (rep.strict_sep(), count) {
                 self.node(sep, at, call, &mut page)?;
             }
             match self.node(&rep.of, at, call, &mut page) {
