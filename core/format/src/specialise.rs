@@ -70,13 +70,21 @@ fn prune(node: &Format, judge: &dyn Fn(&Format) -> Verdict) -> Option<Format> {
         Format::Rep(rep) => match prune(&rep.of, judge) {
             Some(of) => {
                 let sep = rep.strict_sep().cloned().map(Box::new);
-                Format::Rep(Rep { of: Box::new(of), sep, ..rep.clone() })
+                repeat(Rep { of: Box::new(of), sep, ..rep.clone() })
             }
             None if rep.min == 0 => empty(),
             None => return None,
         },
         _ => node.clone(),
     })
+}
+
+/// Several times, but a text with nothing between is one text: cut in two it could spell what it excludes.
+fn repeat(rep: Rep) -> Format {
+    match *rep.of {
+        Format::Text(_) if rep.sep.is_none() => *rep.of,
+        _ => Format::Rep(rep),
+    }
 }
 
 fn one_of(mut branches: Vec<Format>) -> Option<Format> {
@@ -172,7 +180,7 @@ fn at_most_one_call(node: &Format) -> Option<Format> {
                     beside(rep, Some(other.clone()), Side::After),
                 ];
                 let with = Format::Seq(rest.into_iter().flatten().collect());
-                one_of(vec![with, Format::Rep(Rep { of: Box::new(other), ..rep.clone() })])
+                one_of(vec![with, repeat(Rep { of: Box::new(other), ..rep.clone() })])
             }
         },
         Format::Call(_) => Some(node.clone()),
@@ -214,13 +222,12 @@ enum Side {
 
 /// Any number of `of` on one side of an element of `rep`, separators included.
 fn beside(rep: &Rep, of: Option<Format>, side: Side) -> Option<Format> {
-    let of = of?;
-    let sep = rep.sep.as_deref().cloned();
-    let part = Format::Seq(match side {
-        Side::Before => std::iter::once(of).chain(sep).collect(),
-        Side::After => sep.into_iter().chain([of]).collect(),
-    });
-    Some(Format::Rep(Rep { of: Box::new(part), min: 0, max: None, sep: None }))
+    let part = match (rep.sep.as_deref().cloned(), side) {
+        (None, _) => of?,
+        (Some(sep), Side::Before) => Format::Seq(vec![of?, sep]),
+        (Some(sep), Side::After) => Format::Seq(vec![sep, of?]),
+    };
+    Some(repeat(Rep { of: Box::new(part), min: 0, max: None, sep: None }))
 }
 
 #[cfg(test)]
@@ -280,6 +287,15 @@ mod tests {
             let want = format(json!({"rep": {"of": call()}}));
             assert_eq!(node.specialise(&plan(ToolChoice::Auto, true)), Ok(want));
         }
+    }
+
+    #[test]
+    fn text_alone_with_nothing_between_is_one_text() {
+        let text = json!({"text": {"channel": "content"}});
+        let node = format(json!({"rep": {"of": {"alt": [call(), text]}}}));
+        assert_eq!(node.specialise(&plan(ToolChoice::None, true)), Ok(format(text.clone())));
+        let want = json!({"alt": [{"seq": [text, call(), text]}, text]});
+        assert_eq!(node.specialise(&plan(ToolChoice::Auto, false)), Ok(format(want)));
     }
 
     #[test]
