@@ -3,7 +3,7 @@
 //! `None` stands for "nothing matches" while the tree is rebuilt; it travels up to the nearest place that
 //! can do without the node.
 
-use crate::{Channel, Format, Plan, PlanError, Rep, Text};
+use crate::{Args, Channel, Format, Plan, PlanError, Rep, TaggedArgs, Text};
 
 impl Format {
     /// The strict reading of this format under `plan`: lenient nodes are gone, calls are required, limited
@@ -75,6 +75,10 @@ fn prune(node: &Format, judge: &dyn Fn(&Format) -> Verdict) -> Option<Format> {
             None if rep.min == 0 => empty(),
             None => return None,
         },
+        Format::Args(Args::Tagged(tagged)) => Format::Args(Args::Tagged(TaggedArgs {
+            param: Box::new(prune(&tagged.param, judge)?),
+            sep: tagged.sep.as_deref().and_then(|sep| prune(sep, judge)).map(Box::new),
+        })),
         _ => node.clone(),
     })
 }
@@ -287,6 +291,18 @@ mod tests {
             let want = format(json!({"rep": {"of": call()}}));
             assert_eq!(node.specialise(&plan(ToolChoice::Auto, true)), Ok(want));
         }
+    }
+
+    #[test]
+    fn parameters_lose_their_lenient_parts_too() {
+        let tagged = |end: serde_json::Value| {
+            format(json!({"call": {"seq": [{"name": {}}, {"args": {"tagged": {"param": {"seq": [
+                {"lit": "<p="}, {"key": {}}, {"lit": ">"}, {"value": {}}, end,
+            ]}}}}]}}))
+        };
+        let node = tagged(json!({"alt": [{"lit": "</p>"}, {"lenient": {"ws": "\n"}}]}));
+        let want = tagged(json!({"lit": "</p>"}));
+        assert_eq!(node.specialise(&plan(ToolChoice::Auto, true)), Ok(want));
     }
 
     #[test]
