@@ -75,7 +75,7 @@ pub(crate) struct CallState {
     /// Whether markers show that this is a call; otherwise it may still turn out to be text.
     pub(crate) framed: bool,
     /// Where text goes on if it does.
-    resume: RegionId,
+    pub(crate) resume: RegionId,
     /// Arguments: nothing yet, an object in the making (and how many keys it has), or done (and whether
     /// it is one whole JSON object).
     pub(crate) args: CallArgs,

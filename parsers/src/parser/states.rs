@@ -93,11 +93,14 @@ impl Machine {
     pub(super) fn unfit(&mut self, p: &Program, id: StateId, at: u64) {
         let State { unfit: region, block, .. } = p.states[usize::from(id)];
         if let Some(call) = &self.call
-            && !call.framed
             && !call.started
         {
-            self.give_back(p, at);
-            return;
+            // Models speak of their markers while they think: there, a marker without a name is none.
+            let thinking = RegionKind::Text(Channel::Reasoning);
+            let in_thought = call.name.is_none() && p.regions[usize::from(call.resume)].kind == thinking;
+            if !call.framed || in_thought {
+                return self.give_back(p, at);
+            }
         }
         if p.regions[usize::from(region)].kind == RegionKind::Junk {
             self.junk_from.get_or_insert(at);

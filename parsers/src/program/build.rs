@@ -166,26 +166,30 @@ impl Builder<'_> {
     fn reachable(&self, leaves: &[LeafId]) -> Vec<Candidate> {
         let mut out: Vec<Candidate> = Vec::new();
         let calls: Vec<_> = leaves.iter().map(|&leaf| self.leaves.all[usize::from(leaf)].call).collect();
-        // Leaf, and whether the present call has ended before it.
-        let mut queue: Vec<(LeafId, bool)> = Vec::new();
-        let mut seen = vec![false; 2 * self.leaves.all.len()];
-        let mut push = |edge: &Edge, ended: bool, queue: &mut Vec<(LeafId, bool)>| {
+        // Leaf, whether the present call has ended before it, and whether another has just begun.
+        let mut queue: Vec<(LeafId, bool, bool)> = Vec::new();
+        let mut seen = vec![false; 4 * self.leaves.all.len()];
+        let mut push = |edge: &Edge, ended: bool, began: bool, queue: &mut Vec<(LeafId, bool, bool)>| {
             let ends = ended || edge.ends;
-            if std::mem::replace(&mut seen[2 * usize::from(edge.to) + usize::from(ends)], true) {
+            let starts = edge.starts || began && !edge.ends;
+            let at = 4 * usize::from(edge.to) + 2 * usize::from(ends) + usize::from(starts);
+            if std::mem::replace(&mut seen[at], true) {
                 return;
             }
-            queue.push((edge.to, ends));
             let leaf = &self.leaves.all[usize::from(edge.to)];
+            // A call that begins with white space begins with what is behind it, too.
+            queue.push((edge.to, ends, starts && matches!(leaf.kind, LeafKind::Ws(_))));
             let same = !ends && calls.contains(&leaf.call);
-            if same || edge.starts || leaf.call.is_none() {
-                out.push(Candidate { leaf: edge.to, ends, starts: edge.starts, ws: Some(String::new()) });
+            if same || starts || leaf.call.is_none() {
+                out.push(Candidate { leaf: edge.to, ends, starts, ws: Some(String::new()) });
             }
         };
-        self.edges(leaves).iter().for_each(|edge| push(edge, false, &mut queue));
+        self.edges(leaves).iter().for_each(|edge| push(edge, false, false, &mut queue));
         let mut next = 0;
-        while let Some(&(leaf, ended)) = queue.get(next) {
+        while let Some(&(leaf, ended, began)) = queue.get(next) {
             next += 1;
-            self.leaves.all[usize::from(leaf)].next.iter().for_each(|edge| push(edge, ended, &mut queue));
+            let edges = &self.leaves.all[usize::from(leaf)].next;
+            edges.iter().for_each(|edge| push(edge, ended, began, &mut queue));
         }
         out
     }
