@@ -69,7 +69,7 @@ fn prune(node: &Format, judge: &dyn Fn(&Format) -> Verdict) -> Option<Format> {
         Format::Call(child) => Format::Call(Box::new(prune(child, judge)?)),
         Format::Rep(rep) => match prune(&rep.of, judge) {
             Some(of) => {
-                let sep = rep.strict_sep().cloned().map(Box::new);
+                let sep = rep.strict_sep().and_then(strict).map(Box::new);
                 repeat(Rep { of: Box::new(of), sep, ..rep.clone() })
             }
             None if rep.min == 0 => empty(),
@@ -81,6 +81,11 @@ fn prune(node: &Format, judge: &dyn Fn(&Format) -> Verdict) -> Option<Format> {
         })),
         _ => node.clone(),
     })
+}
+
+/// The node without lenient parts.
+fn strict(node: &Format) -> Option<Format> {
+    prune(node, &|node| if let Format::Lenient(_) = node { Verdict::Drop } else { Verdict::Keep })
 }
 
 /// Several times, but a text with nothing between is one text: cut in two it could spell what it excludes.
@@ -286,11 +291,15 @@ mod tests {
 
     #[test]
     fn a_separator_that_writes_nothing_is_none() {
+        let node = |sep: serde_json::Value| format(json!({"rep": {"of": call(), "sep": sep}}));
         for sep in [json!({"ws": ""}), json!({"lenient": {"ws": "\n"}}), json!({"seq": [{"ws": ""}]})] {
-            let node = format(json!({"rep": {"of": call(), "sep": sep}}));
             let want = format(json!({"rep": {"of": call()}}));
-            assert_eq!(node.specialise(&plan(ToolChoice::Auto, true)), Ok(want));
+            assert_eq!(node(sep).specialise(&plan(ToolChoice::Auto, true)), Ok(want));
         }
+        let choice =
+            json!({"alt": [{"seq": [{"lenient": {"ws": " "}}, {"lit": ";"}]}, {"lenient": {"ws": " "}}]});
+        let want = node(json!({"seq": [{"lit": ";"}]}));
+        assert_eq!(node(choice).specialise(&plan(ToolChoice::Auto, true)), Ok(want));
     }
 
     #[test]
