@@ -90,14 +90,24 @@ impl Case {
 
     /// The name under which the case's family is looked up.
     ///
-    /// A few peers' parsers read another format than their name says.
+    /// A few peers' parsers read another format than their name says, and the tests of a peer's shared engine
+    /// name the family in their file only.
     pub fn family_name(&self) -> &str {
-        /// Project, parser, the family that its cases name, the family that it reads: vLLM's `qwen3` parser
-        /// reads the tagged form of Qwen3.5, its `granite_thinking` the reasoning of Granite 4.2.
-        const OTHER: [(&str, &str, &str, &str); 2] =
-            [("vllm", "qwen3", "qwen3", "qwen3.5"), ("vllm", "granite_thinking", "granite4", "granite4.2")];
+        /// Project, parser, the family that its cases name, the family that it reads.
+        const OTHER: [(&str, &str, &str, &str); 5] = [
+            // The tagged form of Qwen3.5, not the JSON of Qwen3.
+            ("vllm", "qwen3", "qwen3", "qwen3.5"),
+            // The reasoning of Granite 4.2.
+            ("vllm", "granite_thinking", "granite4", "granite4.2"),
+            ("vllm", "test_qwen3.py", "generic-engine", "qwen3.5"),
+            ("vllm", "test_minimax_m2.py", "generic-engine", "minimax-m2"),
+            ("vllm", "", "generic-engine", "qwen3"),
+        ];
+        let file = self.source.rsplit('/').next().unwrap_or_default();
         let other = OTHER.iter().find(|(project, parser, family, _)| {
-            *project == self.project() && *parser == self.peer_parser && *family == self.family
+            *project == self.project()
+                && *family == self.family
+                && (*parser == self.peer_parser || *parser == file || parser.is_empty())
         });
         other.map_or(self.family.as_str(), |(_, _, _, family)| family)
     }

@@ -41,6 +41,9 @@ pub enum Policy {
     HiddenReasoning,
     /// A call that was cut off: dropped by some, told of with what is known by others.
     CutOffCall,
+    /// A parameter without a schema: its text is a string for the peer, and the JSON that it spells here, or
+    /// the other way round.
+    UntypedValue,
     /// The request allows no call, so the peer drops the one in the output; here it is told of.
     CallUnderNone,
 }
@@ -69,9 +72,16 @@ impl Parts {
 pub(super) fn compare(case: &Case, events: &[Event], markers: &[&str], reasoning: (&str, &str)) -> Parts {
     let turn: Turn = events.iter().cloned().collect();
     let texts = Texts::new(case, events, &turn, markers, reasoning);
+    let content = case.expected_content.as_deref();
+    let judge = |expected: &[ExpectedCall]| match calls(case, expected, &turn) {
+        Agreement::Differs if expected.is_empty() && content.is_some_and(|want| texts.holds_calls(want)) => {
+            Agreement::Policy(Policy::OneStage)
+        }
+        agreement => agreement,
+    };
     Parts {
-        calls: case.expected_calls.as_deref().map(|expected| calls(case, expected, &turn)),
-        content: case.expected_content.as_deref().map(|expected| texts.content(expected)),
+        calls: case.expected_calls.as_deref().map(judge),
+        content: content.map(|expected| texts.content(expected)),
         reasoning: case.expected_reasoning.as_deref().map(|expected| texts.reasoning(expected)),
     }
 }
@@ -92,6 +102,9 @@ fn calls(case: &Case, expected: &[ExpectedCall], turn: &Turn) -> Agreement {
     };
     if complete.len() < all.len() && equal(&all, &known) {
         return Agreement::Policy(Policy::CutOffCall);
+    }
+    if equal(&complete, &|want, call| same_untyped(case, want, call)) {
+        return Agreement::Policy(Policy::UntypedValue);
     }
     if expected.is_empty() && case.allows_no_call() {
         return Agreement::Policy(Policy::CallUnderNone);
@@ -115,6 +128,37 @@ fn same_call(want: &ExpectedCall, call: &Call) -> bool {
     let at = |pointer: &str| parsed.as_ref().and_then(|parsed| parsed.pointer(pointer));
     let mut partial = want.arguments_partial.iter();
     pinned && partial.all(|(pointer, value)| at(pointer).is_some_and(|found| same_value(found, value)))
+}
+
+/// As `same_call`, but where no schema types a parameter, its text may be taken for a string or for the JSON
+/// that it spells.
+fn same_untyped(case: &Case, want: &ExpectedCall, call: &Call) -> bool {
+    let name = |tool: &Value| tool.pointer("/function/name").or_else(|| tool.get("name")).cloned();
+    let tool = case.tools.as_array().and_then(|tools| {
+        tools.iter().find(|tool| name(tool).is_some_and(|name| name == call.name.as_str()))
+    });
+    let typed = |key: &str| {
+        let schema = tool.and_then(|tool| {
+            tool.pointer("/function/parameters")
+                .or_else(|| tool.get("parameters"))?
+                .get("properties")?
+                .get(key)
+        });
+        schema.is_some_and(|schema| schema.as_object().is_some_and(|schema| !schema.is_empty()))
+    };
+    let Ok(Value::Object(got)) = serde_json::from_str(&call.arguments) else { return false };
+    let Some(wanted) = want.arguments.as_object() else { return false };
+    let spells = |text: &Value, value: &Value| {
+        let parsed = text.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        parsed.is_some_and(|parsed| same_value(&parsed, value))
+    };
+    want.name.as_ref().is_none_or(|name| *name == call.name)
+        && got.len() == wanted.len()
+        && wanted.iter().all(|(key, want)| {
+            got.get(key).is_some_and(|got| {
+                same_value(got, want) || !typed(key) && (spells(want, got) || spells(got, want))
+            })
+        })
 }
 
 /// Equal as JSON values: members in any order, numbers by their value.
@@ -213,13 +257,8 @@ impl<'a> Texts<'a> {
     /// Whether `want` is what a test of one stage alone expects: the other stage's markers stand in it.
     fn is_one_stage(&self, want: &str) -> bool {
         let (open, close) = self.marks;
-        // The reasoning stage alone: calls stay as they were written. Some write the marker that the prompt
-        // has opened before the output.
         let calls_pinned = self.case.expected_calls.as_ref().is_some_and(|calls| !calls.is_empty());
-        let tail = want.strip_prefix(open).unwrap_or(want);
-        let raw_tail =
-            self.case.text.trim().ends_with(tail) && self.markers.iter().any(|mark| tail.contains(mark));
-        if !want.is_empty() && !calls_pinned && raw_tail {
+        if !calls_pinned && self.holds_calls(want) {
             return true;
         }
         // The call stage alone: reasoning stays where it was, with its markers, or without where the peer
@@ -234,6 +273,16 @@ impl<'a> Texts<'a> {
         }
         let marked = [open, close].iter().any(|mark| !mark.is_empty() && want.contains(mark));
         marked && self.strip(want) == self.strip(&format!("{}{}", self.turn.reasoning, self.with_malformed))
+    }
+
+    /// Whether `want` is what the reasoning stage alone expects as content: calls stay as they were written.
+    /// Some write the marker that the prompt has opened before the output.
+    fn holds_calls(&self, want: &str) -> bool {
+        let want = want.trim();
+        let tail = want.strip_prefix(self.marks.0).unwrap_or(want);
+        !want.is_empty()
+            && self.case.text.trim().ends_with(tail)
+            && self.markers.iter().any(|mark| tail.contains(mark))
     }
 
     /// Without the markers of reasoning and without white space.
