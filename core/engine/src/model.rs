@@ -159,11 +159,17 @@ impl Model {
     }
 
     fn open_turn(&self, rendered: Rendered) -> Prompt {
-        let open = &self.family.manifest().turn.open;
-        let tail = match rendered.generation_prompt.rfind(open.as_str()) {
-            Some(at) => rendered.generation_prompt[at + open.len()..].to_owned(),
-            None => String::new(),
+        let Manifest { turn, reasoning, .. } = self.family.manifest();
+        let prompt = rendered.generation_prompt.as_str();
+        let tail = match prompt.rfind(turn.open.as_str()) {
+            Some(at) => &prompt[at + turn.open.len()..],
+            // Behind tool results some templates go on in the same turn; they may still open reasoning.
+            None => match prompt.rfind(reasoning.open.trim()) {
+                Some(at) if !reasoning.open.trim().is_empty() => &prompt[at..],
+                _ => "",
+            },
         };
+        let tail = tail.to_owned();
         Prompt { text: rendered.text, tail }
     }
 

@@ -108,8 +108,8 @@ pub fn run_case(case: &Case, family: &dyn Family, keeps_stops: bool) -> CaseResu
     let unequal = cuts.into_iter().find(|cut| events_of(*cut).is_ok_and(|other| other != events));
     let framing = framing(&manifest.format);
     let markers: Vec<&str> = framing.iter().map(String::as_str).collect();
-    let close = run::closing(&manifest.format).map_or("", |lit| lit.text.as_str());
-    let parts = compare::compare(case, &events, &markers, (manifest.reasoning.open.trim(), close));
+    let close = run::closing(&manifest.format).unwrap_or_default();
+    let parts = compare::compare(case, &events, &markers, (manifest.reasoning.open.trim(), &close));
     let agreement = if error.is_some() || unequal.is_some() { Agreement::Differs } else { parts.overall() };
     CaseResult {
         id: case.id.clone(),

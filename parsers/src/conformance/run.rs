@@ -1,6 +1,6 @@
 //! Runs one case: how the prompt was primed, how the output ended, and every way to cut it.
 
-use toolglot_format::{Channel, Event, FinishReason, Format, Lit, Manifest, Piece};
+use toolglot_format::{Channel, Event, FinishReason, Format, Manifest, Piece};
 
 use super::{Case, Cut};
 use crate::{Family, FamilyError, SessionOptions};
@@ -24,10 +24,10 @@ pub(super) fn prompt_tail<'a>(case: &Case, manifest: &'a Manifest) -> &'a str {
         if !expected.is_empty() {
             return Some(!text.contains(marker) || text.starts_with(expected));
         }
-        close.is_some_and(|close| content.contains(&close.text)).then_some(false)
+        close.as_ref().is_some_and(|close| content.contains(close.as_str())).then_some(false)
     });
     let primed = primed.or_else(|| {
-        let before = &text[..text.find(&close?.text)?];
+        let before = &text[..text.find(close.as_deref()?)?];
         let markers = manifest.format.framing().into_iter().map(|lit| lit.text.trim());
         Some(!markers.filter(|marker| marker.len() > 3).any(|marker| before.contains(marker)))
     });
@@ -36,20 +36,29 @@ pub(super) fn prompt_tail<'a>(case: &Case, manifest: &'a Manifest) -> &'a str {
     if primed.unwrap_or(false) { open } else { "" }
 }
 
-/// The literal that ends reasoning.
-pub(super) fn closing(format: &Format) -> Option<&Lit> {
-    fn first_lit(node: &Format) -> Option<&Lit> {
+/// The marker that ends reasoning: the literals behind its text, several where the format writes several.
+pub(super) fn closing(format: &Format) -> Option<String> {
+    /// Adds the literals that `node` begins with; false where something else comes.
+    fn literals(node: &Format, out: &mut String) -> bool {
         match node {
-            Format::Lit(lit) => Some(lit),
-            Format::Lenient(_) => None,
-            _ => node.children().into_iter().find_map(first_lit),
+            Format::Lit(lit) => out.push_str(&lit.text),
+            Format::Lenient(_) => {}
+            Format::Ws(_) => return out.is_empty(),
+            Format::Alt(branches) => {
+                return branches.first().is_some_and(|first| literals(first, out));
+            }
+            Format::Seq(nodes) => return nodes.iter().all(|node| literals(node, out)),
+            _ => return false,
         }
+        true
     }
     if let Format::Seq(nodes) = format {
         let is_reasoning =
             |node: &Format| matches!(node, Format::Text(text) if text.channel == Channel::Reasoning);
         if let Some(at) = nodes.iter().position(is_reasoning) {
-            return nodes[at + 1..].iter().find_map(first_lit);
+            let mut out = String::new();
+            nodes[at + 1..].iter().all(|node| literals(node, &mut out));
+            return (!out.is_empty()).then_some(out);
         }
     }
     format.children().into_iter().find_map(closing)
