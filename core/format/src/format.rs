@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Channel;
+use crate::{Channel, Notation};
 
 /// A node of a family's format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -151,38 +151,15 @@ pub struct IdNode {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Args {
-    /// One JSON object. Strict: the tool's schema, with this spacing. Lenient: any JSON object, also cut
-    /// off, also as a JSON string that holds the object.
-    Json(JsonSpacing),
+    /// One object. Strict: the tool's schema, in this notation. Lenient: any object, also cut off, also as a
+    /// JSON string that holds it, `null` for none, and Python's literals where a family writes JSON.
+    Json(Notation),
     /// A sequence of parameters between markers, such as `<parameter=K>V</parameter>`.
     Tagged(TaggedArgs),
     /// Python keyword arguments, `a='x', n=3`, without the parentheses.
     Pythonic(PythonicArgs),
     /// The text itself is the value of one string parameter.
     Raw(RawArgs),
-}
-
-/// The separators inside JSON that a template writes. The default is Python's `json.dumps`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct JsonSpacing {
-    /// Between members and elements: `", "` or `","`.
-    pub item: String,
-    /// Between a key and its value: `": "` or `":"`.
-    pub key: String,
-}
-
-impl Default for JsonSpacing {
-    fn default() -> Self {
-        JsonSpacing { item: ", ".into(), key: ": ".into() }
-    }
-}
-
-impl JsonSpacing {
-    /// No white space at all.
-    pub fn compact() -> Self {
-        JsonSpacing { item: ",".into(), key: ":".into() }
-    }
 }
 
 /// Arguments written one parameter at a time.
@@ -203,8 +180,9 @@ pub struct ValueNode {
     /// Strings stand as JSON strings in quotes. By default they stand raw, up to the literal that follows;
     /// every other type is JSON in either case.
     pub quoted_strings: bool,
-    /// Separators inside arrays and objects.
-    pub spacing: JsonSpacing,
+    /// How arrays and objects are written. Strings inside them stand in quotes.
+    #[serde(alias = "spacing")]
+    pub notation: Notation,
     /// Further literals that a raw value must not contain in the strict reading, because the parser takes
     /// them for the value's end where the closing literal was forgotten.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -257,16 +235,16 @@ pub struct Rep {
 
 /// A JSON object whose members carry the call.
 ///
-/// Strict: these members in this order with this spacing; optional ones are left out. Lenient: any order,
-/// any white space, aliases, and further members, which are ignored.
+/// Strict: these members in this order in this notation; optional ones are left out. Lenient: any order,
+/// any white space, either kind of quotes, aliases, and further members, which are ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ObjectNode {
     /// The members in the order they are written.
     pub members: Vec<Member>,
-    /// The separators between and inside them.
-    #[serde(default)]
-    pub spacing: JsonSpacing,
+    /// How they and their values are written. Strings and keys stand in quotes.
+    #[serde(default, alias = "spacing")]
+    pub notation: Notation,
 }
 
 /// One member of an [`ObjectNode`].

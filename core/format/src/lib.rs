@@ -8,6 +8,7 @@
 mod event;
 mod format;
 mod manifest;
+mod notation;
 mod plan;
 mod specialise;
 mod turn;
@@ -15,10 +16,11 @@ mod validate;
 
 pub use event::{Channel, Event, FinishReason, MalformedReason, Piece};
 pub use format::{
-    Args, ExternNode, Format, IdNode, JsonSpacing, Lit, Member, MemberValue, NameNode, ObjectNode,
-    PythonicArgs, RawArgs, Rep, TaggedArgs, Text, TypeLit, ValueNode,
+    Args, ExternNode, Format, IdNode, Lit, Member, MemberValue, NameNode, ObjectNode, PythonicArgs, RawArgs,
+    Rep, TaggedArgs, Text, TypeLit, ValueNode,
 };
 pub use manifest::{Detect, Manifest, ManifestError, Reasoning, Stops, TurnFrame};
+pub use notation::{Keys, Notation, Strings, Words};
 pub use plan::{Plan, PlanError, Tool, ToolChoice, ToolKind};
 pub use turn::{Call, MalformedSpan, Turn};
 pub use validate::FormatError;

@@ -1,6 +1,6 @@
 //! What a format must be before anything is derived from it.
 
-use crate::{Args, Format, MemberValue};
+use crate::{Args, Format, Keys, MemberValue, ObjectNode, ValueNode};
 
 /// A format that cannot work, with the path of the node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +67,16 @@ fn check(node: &Format, path: &str, place: Place) -> Result<(), FormatError> {
                     return fail(&format!("`param` needs one `{what}`, it has {count}"));
                 }
             }
+        }
+        Format::Args(Args::Json(notation))
+            if notation.marker().is_some_and(|marker| marker.spellings().any(str::is_empty)) =>
+        {
+            return fail("the marker of strings is empty");
+        }
+        Format::Object(ObjectNode { notation, .. }) | Format::Value(ValueNode { notation, .. })
+            if notation.marker().is_some() || notation.keys == Keys::Bare =>
+        {
+            return fail("bare keys and marked strings stand in `args.json` only");
         }
         Format::Alt(branches) if branches.is_empty() => return fail("a choice of nothing"),
         Format::Rep(rep) => {
@@ -143,5 +153,10 @@ mod tests {
         let call = json!({"call": {"object": {"members": [{"key": "n", "is": "name"}, {"key": "a", "is": "args"}]}}});
         let bounded = json!({"rep": {"of": {"alt": [call, {"lit": "x"}]}, "max": 3}});
         assert!(error(bounded).contains("no bounds"));
+        let marked = json!({"strings": {"marked": "<escape>"}});
+        let object = json!({"call": {"object": {"members": [{"key": "n", "is": "name"}, {"key": "a", "is": "args"}], "notation": marked}}});
+        assert!(error(object).contains("`args.json` only"));
+        let empty = json!({"call": {"seq": [{"name": {}}, {"args": {"json": {"strings": {"marked": ""}}}}]}});
+        assert_eq!(error(empty), "format.call.seq[1]: the marker of strings is empty");
     }
 }

@@ -1,4 +1,5 @@
-//! Arguments as JSON, as raw text, and as Python: the regions whose bytes are the arguments.
+//! Arguments as one object in any notation, as Python keywords, and as raw text: the regions whose bytes are
+//! the arguments.
 
 use toolglot_format::{FinishReason, MalformedReason};
 
@@ -6,8 +7,11 @@ use super::call::CallArgs;
 use super::escape::{Unescape, escape};
 use super::json::Met;
 use super::json::plain_run;
+use super::literal::{Around, Literal, Met as LiteralMet, Sink};
+use super::out::{Out, Target};
 use super::{Json, Machine, Mode, is_ws};
-use crate::program::{Found, Program, RegionId, RegionKind, Search, Step};
+use crate::program::{Found, Program, Region, RegionId, RegionKind, Search, Step};
+use toolglot_schema::TypeSet;
 
 /// How the arguments of the open call come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,10 +20,12 @@ pub(super) enum ArgsState {
     Start,
     /// JSON, byte for byte, from this offset.
     Json(u64),
-    /// A JSON string that holds the JSON.
-    Quoted(u64, Unescape),
-    /// The word `null`, or the beginning of it: how many bytes.
-    Null(u64, u8),
+    /// In another notation, from this offset; given out as JSON.
+    Literal(u64),
+    /// A JSON string that holds the JSON, and its quote.
+    Quoted(u64, Unescape, u8),
+    /// The word `null` or `None`, or the beginning of it: how many bytes.
+    Null(u64, &'static [u8], u8),
     Done,
 }
 
@@ -30,19 +36,29 @@ impl Machine {
         self.inner.reset();
     }
 
-    /// Arguments as JSON, between markers.
+    /// Arguments as an object or as keywords, between markers.
     pub(super) fn in_json(&mut self, p: &Program, id: RegionId, bytes: &[u8]) -> usize {
         let region = &p.regions[usize::from(id)];
         if self.pending.is_empty() && self.search.node == 0 {
-            if self.args == ArgsState::Start && !is_ws(bytes[0]) && !b"{[\"n".contains(&bytes[0]) {
+            if self.args == ArgsState::Start && !is_ws(bytes[0]) && !b"{[\"'nN".contains(&bytes[0]) {
                 self.begin_args();
                 self.args = ArgsState::Json(self.at);
             }
-            let (used, more) = self.json_args(bytes);
+            let (used, more) = self.json_args(region, bytes);
             match more {
                 Args::More => return used,
                 Args::End => {
                     self.go(p, region.done, self.at + used as u64);
+                    return used;
+                }
+                Args::Literal(which) => {
+                    // It ends the arguments; what is behind them reads it again.
+                    let text = region.markers.as_ref().map_or(&[][..], |markers| markers.text(which));
+                    let at = self.at + used as u64;
+                    self.go(p, region.done, at - text.len() as u64);
+                    self.at = at;
+                    self.replay(p, text.to_vec());
+                    self.at -= used as u64;
                     return used;
                 }
                 Args::Broken if used > 0 => return used,
@@ -119,7 +135,7 @@ impl Machine {
     /// The arguments end at offset `at`. `valid`: they are one whole JSON object.
     pub(super) fn end_args(&mut self, valid: bool, at: u64) {
         let from = match self.args {
-            ArgsState::Json(from) | ArgsState::Quoted(from, _) => Some(from),
+            ArgsState::Json(from) | ArgsState::Literal(from) | ArgsState::Quoted(from, ..) => Some(from),
             _ => None,
         };
         self.args = ArgsState::Done;
@@ -134,8 +150,8 @@ impl Machine {
         }
     }
 
-    /// Takes bytes of one JSON value that is a call's arguments.
-    pub(super) fn json_args(&mut self, bytes: &[u8]) -> (usize, Args) {
+    /// Takes bytes of one value that is a call's arguments.
+    pub(super) fn json_args(&mut self, region: &Region, bytes: &[u8]) -> (usize, Args) {
         let mut i = 0;
         while i < bytes.len() {
             match self.args {
@@ -144,13 +160,19 @@ impl Machine {
                     let at = self.at + i as u64;
                     match byte {
                         _ if is_ws(byte) => i += 1,
-                        b'"' => {
-                            self.args = ArgsState::Quoted(at, Unescape::default());
+                        b'"' | b'\'' => {
+                            self.args = ArgsState::Quoted(at, Unescape::default(), byte);
                             i += 1;
                         }
-                        b'n' => {
-                            self.args = ArgsState::Null(at, 1);
+                        b'n' | b'N' => {
+                            let word: &[u8] = if byte == b'n' { b"null" } else { b"None" };
+                            self.args = ArgsState::Null(at, word, 1);
                             i += 1;
+                        }
+                        b'{' if region.markers.is_some() => {
+                            self.begin_args();
+                            self.args = ArgsState::Literal(at);
+                            self.literal.begin_marked();
                         }
                         _ => {
                             self.begin_args();
@@ -158,7 +180,7 @@ impl Machine {
                         }
                     }
                 }
-                ArgsState::Json(_) => {
+                ArgsState::Json(from) => {
                     let (used, met) = self.json.run(&bytes[i..]);
                     self.args_bytes(&bytes[i..i + used], self.at + i as u64);
                     i += used;
@@ -173,11 +195,42 @@ impl Machine {
                             self.args_text(escape(bytes[i]));
                             i += 1;
                         }
-                        Met::Invalid => return (i, Args::Broken),
+                        Met::Invalid => match self.json.take_foreign() {
+                            Some(key) if self.json.object => {
+                                self.literal.go_on(self.json.brackets(), key);
+                                self.args = ArgsState::Literal(from);
+                            }
+                            _ => return (i, Args::Broken),
+                        },
                     }
                 }
-                ArgsState::Quoted(from, mut state) => {
-                    let plain = if state == Unescape::Plain { plain_run(&bytes[i..]) } else { 0 };
+                ArgsState::Literal(from) => {
+                    let (used, met) = self.read_literal(region, &bytes[i..], self.at + i as u64);
+                    i += used;
+                    let at = self.at + i as u64;
+                    match met {
+                        LiteralMet::More => {}
+                        LiteralMet::End => {
+                            self.end_literal(at);
+                            return (i, Args::End);
+                        }
+                        LiteralMet::Literal(which) => {
+                            let len = region.markers.as_ref().map_or(0, |markers| markers.text(which).len());
+                            self.end_literal(at - len as u64);
+                            return (i, Args::Literal(which));
+                        }
+                        LiteralMet::Broken => {
+                            // Keyword arguments end where a marker ends them, whatever brackets say.
+                            let depth = self.literal.depth() + usize::from(self.literal.is_keywords());
+                            self.json.break_off(depth, region.markers.is_none());
+                            self.args = ArgsState::Json(from);
+                            return (i, Args::Broken);
+                        }
+                    }
+                }
+                ArgsState::Quoted(from, mut state, quote) => {
+                    let direct = state == Unescape::Plain && quote == b'"';
+                    let plain = if direct { plain_run(&bytes[i..]) } else { 0 };
                     if plain > 0 {
                         self.quoted_args(&bytes[i..i + plain], self.at + i as u64);
                         i += plain;
@@ -185,8 +238,8 @@ impl Machine {
                     }
                     // One byte at a time, so that what it stands for has its place.
                     let mut inner = Vec::new();
-                    let (_, ended) = state.run(&bytes[i..=i], b'"', &mut inner);
-                    self.args = ArgsState::Quoted(from, state);
+                    let (_, ended) = state.run(&bytes[i..=i], quote, &mut inner);
+                    self.args = ArgsState::Quoted(from, state, quote);
                     self.quoted_args(&inner, self.at + i as u64);
                     i += 1;
                     if ended {
@@ -199,11 +252,11 @@ impl Machine {
                         return (i, Args::End);
                     }
                 }
-                ArgsState::Null(from, seen) => {
+                ArgsState::Null(from, word, seen) => {
                     let byte = bytes[i];
-                    if b"null".get(usize::from(seen)) == Some(&byte) {
+                    if word.get(usize::from(seen)) == Some(&byte) {
                         i += 1;
-                        self.args = ArgsState::Null(from, seen + 1);
+                        self.args = ArgsState::Null(from, word, seen + 1);
                         if seen == 3 {
                             self.args = ArgsState::Done;
                             return (i, Args::End);
@@ -211,7 +264,7 @@ impl Machine {
                     } else {
                         self.begin_args();
                         self.args = ArgsState::Json(from);
-                        let word = &b"null"[..usize::from(seen)];
+                        let word = &word[..usize::from(seen)];
                         self.json.run(word);
                         self.args_bytes(word, from);
                     }
@@ -313,40 +366,53 @@ impl Machine {
         self.out.escaped(target, bytes, at);
     }
 
-    // ---- Python ----
+    // ---- other notations ----
 
     pub(super) fn start_python(&mut self, _p: &Program) {
-        self.python.reset();
-        if let Some(call) = &mut self.call {
-            call.args = CallArgs::Open;
-        }
-        self.args = ArgsState::Json(self.pending_at());
+        self.literal.begin_keywords();
+        self.begin_args();
+        self.args = ArgsState::Literal(self.pending_at());
     }
 
-    pub(super) fn in_python(&mut self, p: &Program, id: RegionId, bytes: &[u8]) -> usize {
-        let region = &p.regions[usize::from(id)];
+    /// Takes bytes of values in another notation, the first of them at offset `at`.
+    fn read_literal(&mut self, region: &Region, bytes: &[u8], at: u64) -> (usize, LiteralMet) {
+        let target = self.args_target();
         let scan = region.expected.scan(self.plain);
-        let used = self.python.run(bytes, &|byte| scan.step(0, byte) != 0);
-        self.emit_python(self.at);
-        if self.python.ended() {
-            self.end_python(self.at + used as u64);
-            self.go(p, region.done, self.at + used as u64);
-        }
-        used
+        let (tools, call) = (&self.tools, self.call.as_ref());
+        let name = call.and_then(|call| call.name.as_deref()).unwrap_or_default();
+        let typed = region.markers.is_some() || region.kind == RegionKind::Python;
+        let around = Around {
+            ends: &|byte| scan.begins(byte),
+            markers: region.markers.as_ref(),
+            plain: self.plain,
+            types: &|key| if typed { tools.types(name, key) } else { TypeSet::ALL },
+        };
+        self.literal.run(bytes, at, &around, &mut Given { out: &mut self.out, target })
     }
 
-    fn emit_python(&mut self, at: u64) {
-        let text = std::mem::take(&mut self.python.out);
-        self.args_bytes(&text, at);
-        self.python.out = text;
-        self.python.out.clear();
-    }
-
-    pub(super) fn end_python(&mut self, at: u64) {
-        self.python.finish();
-        self.emit_python(at);
-        let valid = self.python.valid;
+    /// The values are over at offset `at`, whole or not.
+    fn end_literal(&mut self, at: u64) {
+        let from = match self.args {
+            ArgsState::Literal(from) => from,
+            _ => at,
+        };
+        let Literal { valid, mended, .. } = self.literal;
         self.end_args(valid, at);
+        if valid && mended {
+            let raw = self.raw_of(from, at);
+            self.out.malformed(from, at, MalformedReason::InvalidArguments, &raw);
+        }
+    }
+
+    /// The arguments are cut short at offset `at`, by a literal or by the end of the turn.
+    pub(super) fn stop_args(&mut self, at_literal: bool, at: u64) {
+        if let ArgsState::Literal(_) = self.args {
+            let target = self.args_target();
+            self.literal.leave(at_literal, &mut Given { out: &mut self.out, target });
+            self.end_literal(at);
+        } else {
+            self.end_args(false, at);
+        }
     }
 
     // ---- leaving regions ----
@@ -361,10 +427,7 @@ impl Machine {
                     self.settle_pending(p);
                 }
                 if region.expected.exact(token).is_some() && self.args != ArgsState::Done {
-                    if region.kind == RegionKind::Python {
-                        self.end_python(at);
-                    }
-                    self.end_args(false, at);
+                    self.stop_args(true, at);
                     self.go(p, region.done, at);
                 }
             }
@@ -396,7 +459,7 @@ impl Machine {
                 }
             }
             RegionKind::Value { .. } => self.settle_value(p, id, found),
-            RegionKind::Json => {
+            RegionKind::Json | RegionKind::Python => {
                 let held = std::mem::take(&mut self.pending);
                 self.args_bytes(&held, self.at - held.len() as u64);
                 held.iter().for_each(|&byte| {
@@ -424,6 +487,14 @@ impl Machine {
                 self.finish_value(p, id, stopped);
                 self.mode != Mode::In(id)
             }
+            // The marker behind the arguments may have been the stop.
+            RegionKind::Json if stopped && region.markers.is_some() && self.literal.is_whole() => {
+                if let ArgsState::Literal(_) = self.args {
+                    self.stop_args(false, self.at);
+                    self.go(p, region.done, self.at);
+                }
+                self.mode != Mode::In(id)
+            }
             _ => false,
         }
     }
@@ -434,6 +505,28 @@ impl Machine {
 pub(super) enum Args {
     More,
     End,
-    /// The next byte fits no JSON; it was not taken.
+    /// They were cut short by this literal, which has been taken.
+    Literal(usize),
+    /// The next byte fits no value; it was not taken.
     Broken,
+}
+
+/// Where literals go: to the call's arguments.
+struct Given<'a> {
+    out: &'a mut Out,
+    target: Target,
+}
+
+impl Sink for Given<'_> {
+    fn json(&mut self, text: &str) {
+        self.out.text(self.target, text);
+    }
+
+    fn escaped(&mut self, bytes: &[u8], at: u64) {
+        self.out.escaped(self.target, bytes, at);
+    }
+
+    fn raw(&mut self, bytes: &[u8], at: u64) {
+        self.out.bytes(self.target, bytes, at);
+    }
 }

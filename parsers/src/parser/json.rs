@@ -86,11 +86,24 @@ pub(crate) struct Json {
     pub(crate) valid: bool,
     /// Whether the first byte was `{`.
     pub(crate) object: bool,
+    /// The byte that fits no JSON may begin a key or a value that other notations have.
+    foreign: bool,
+    /// Quotes begin strings in a value that is not valid.
+    quotes: bool,
 }
 
 impl Json {
     pub(crate) fn new() -> Self {
-        Json { at: At::Value, stack: Vec::new(), depth: 0, key: false, valid: true, object: false }
+        Json {
+            at: At::Value,
+            stack: Vec::new(),
+            depth: 0,
+            key: false,
+            valid: true,
+            object: false,
+            foreign: false,
+            quotes: true,
+        }
     }
 
     pub(crate) fn reset(&mut self) {
@@ -100,6 +113,29 @@ impl Json {
         self.key = false;
         self.valid = true;
         self.object = false;
+        self.foreign = false;
+        self.quotes = true;
+    }
+
+    /// Whether the byte that was not taken may begin a key (then true) or a value of another notation; asked
+    /// once, at the byte.
+    pub(crate) fn take_foreign(&mut self) -> Option<bool> {
+        let foreign = std::mem::take(&mut self.foreign);
+        foreign.then_some(matches!(self.at, At::KeyOrEnd | At::Key))
+    }
+
+    /// The open brackets, the outermost first; true for an object.
+    pub(crate) fn brackets(&self) -> impl Iterator<Item = bool> {
+        (0..self.depth).map(|at| self.stack[at / 64] >> (at % 64) & 1 == 1)
+    }
+
+    /// What was read in another notation is broken inside so many brackets. `quotes`: they begin strings.
+    pub(crate) fn break_off(&mut self, depth: usize, quotes: bool) {
+        self.reset();
+        self.at = At::After;
+        self.depth = depth;
+        self.valid = false;
+        self.quotes = quotes;
     }
 
     pub(crate) fn begun(&self) -> bool {
@@ -175,6 +211,11 @@ impl Json {
                     }
                 }
                 Stepped::Bad => {
+                    self.foreign = match self.at {
+                        At::KeyOrEnd | At::Key => byte == b'\'' || byte == b'_' || byte.is_ascii_alphabetic(),
+                        At::Value | At::ValueOrEnd => b"'TFN".contains(&byte),
+                        _ => false,
+                    };
                     self.valid = false;
                     if !self.in_text() {
                         return (i, Met::Invalid);
@@ -280,7 +321,7 @@ impl Json {
         self.at = At::After;
         self.key = false;
         match byte {
-            b'"' => self.at = At::Text,
+            b'"' if self.quotes => self.at = At::Text,
             // Which bracket it was no longer matters.
             b'{' | b'[' => self.depth += 1,
             b'}' | b']' if self.depth > 0 => self.pop(),

@@ -12,9 +12,10 @@ mod call;
 mod ends;
 mod escape;
 mod json;
+mod literal;
+mod number;
 mod object;
 mod out;
-mod python;
 mod states;
 mod text;
 mod value;
@@ -30,9 +31,9 @@ use call::CallState;
 pub(crate) use call::Tools;
 pub(crate) use escape::quote;
 pub(crate) use json::{Json, Met};
+use literal::Literal;
 use object::ObjectState;
 use out::Out;
-use python::Python;
 use value::ValueState;
 pub(crate) use value::typed;
 
@@ -79,7 +80,7 @@ struct Machine {
     inner: Json,
     args: ArgsState,
     object: ObjectState,
-    python: Python,
+    literal: Literal,
     value: ValueState,
     /// The call that the prompt left open, told of by the first events.
     preface: Vec<Event>,
@@ -121,7 +122,7 @@ impl Parser {
             inner: Json::new(),
             args: ArgsState::Start,
             object: ObjectState::default(),
-            python: Python::default(),
+            literal: Literal::default(),
             value: ValueState::default(),
             preface: Vec::new(),
         };
@@ -256,8 +257,7 @@ impl Machine {
             RegionKind::Name | RegionKind::Id | RegionKind::Key => self.in_word(p, region, bytes),
             RegionKind::Raw(_) => self.in_raw(p, region, bytes),
             RegionKind::Value { .. } => self.in_value(p, region, bytes),
-            RegionKind::Json => self.in_json(p, region, bytes),
-            RegionKind::Python => self.in_python(p, region, bytes),
+            RegionKind::Json | RegionKind::Python => self.in_json(p, region, bytes),
             RegionKind::Object(_) => self.in_object(p, region, bytes),
         }
     }

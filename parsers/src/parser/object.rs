@@ -1,11 +1,13 @@
 //! A JSON object whose members carry the call: its name, its arguments, its id.
 
 use toolglot_format::{Member, MemberValue};
+use toolglot_schema::TypeSet;
 
 use super::args::{Args, ArgsState};
 use super::call::CallArgs;
 use super::escape::Unescape;
 use super::json::Met;
+use super::literal::{Around, Met as LiteralMet, Sink};
 use super::{Machine, is_ws};
 use crate::program::{Program, RegionId, RegionKind};
 
@@ -24,6 +26,8 @@ enum At {
     Digits,
     Args,
     Skip,
+    /// The same, in another notation.
+    SkipLiteral,
     After,
 }
 
@@ -113,12 +117,12 @@ impl Machine {
                 }
                 At::Args => {
                     self.at += i as u64;
-                    let (used, how) = self.json_args(&bytes[i..]);
+                    let (used, how) = self.json_args(region, &bytes[i..]);
                     self.at -= i as u64;
                     i += used;
                     match how {
                         Args::More => {}
-                        Args::End => self.object.at = At::After,
+                        Args::End | Args::Literal(_) => self.object.at = At::After,
                         Args::Broken => {
                             self.at += i as u64;
                             let more = self.in_broken(p, id, &bytes[i..]);
@@ -134,7 +138,24 @@ impl Machine {
                         Met::More => {}
                         Met::End | Met::EndBefore => self.object.at = At::After,
                         Met::Control => i += 1,
-                        Met::Invalid => return self.object_fails(p, id, i),
+                        Met::Invalid => match self.inner.take_foreign() {
+                            Some(key) => {
+                                self.literal.go_on(self.inner.brackets(), key);
+                                self.object.at = At::SkipLiteral;
+                            }
+                            None => return self.object_fails(p, id, i),
+                        },
+                    }
+                }
+                At::SkipLiteral => {
+                    let around =
+                        Around { ends: &|_| false, markers: None, plain: true, types: &|_| TypeSet::ALL };
+                    let (used, met) = self.literal.run(&bytes[i..], at, &around, &mut Nowhere);
+                    i += used;
+                    match met {
+                        LiteralMet::More => {}
+                        LiteralMet::End => self.object.at = At::After,
+                        _ => return self.object_fails(p, id, i),
                     }
                 }
                 _ => return self.object_fails(p, id, i),
@@ -256,11 +277,22 @@ impl Machine {
     pub(super) fn leave_object(&mut self, p: &Program, id: RegionId) {
         let held = std::mem::take(&mut self.pending);
         self.args_bytes(&held, self.at - held.len() as u64);
-        self.end_args(false, self.at);
+        self.stop_args(true, self.at);
         let done = p.regions[usize::from(id)].done;
         if self.call.as_ref().is_some_and(|call| !call.framed && !call.started) {
             return self.give_back(p, self.at);
         }
         self.go(p, done, self.at);
     }
+}
+
+/// What is passed over goes nowhere.
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn json(&mut self, _text: &str) {}
+
+    fn escaped(&mut self, _bytes: &[u8], _at: u64) {}
+
+    fn raw(&mut self, _bytes: &[u8], _at: u64) {}
 }

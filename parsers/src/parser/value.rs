@@ -6,7 +6,7 @@ use toolglot_schema::TypeSet;
 use super::call::CallArgs;
 use super::escape::quote;
 use super::json::{Json, Met};
-use super::{Machine, is_ws, python};
+use super::{Machine, is_ws, literal};
 use crate::program::{Found, Program, RegionId, RegionKind, Search, Step};
 
 /// A number or word longer than this is a string, where it may be one.
@@ -349,7 +349,7 @@ pub(crate) fn typed(text: &str, types: TypeSet, quoted: bool) -> String {
     if is_json(trimmed) {
         return if text_allowed && !fits(trimmed) { string() } else { trimmed.to_owned() };
     }
-    match python::literal(trimmed) {
+    match literal::literal(trimmed) {
         Some(json) if !text_allowed || fits(&json) => json,
         _ => match trimmed.to_ascii_lowercase().as_str() {
             word @ ("true" | "false") if types.contains(TypeSet::BOOLEAN) => word.to_owned(),

@@ -1,6 +1,6 @@
 //! Arguments in each encoding.
 
-use toolglot_format::{Call, Format, JsonSpacing, PythonicArgs, RawArgs, TaggedArgs};
+use toolglot_format::{Call, Format, Notation, PythonicArgs, RawArgs, TaggedArgs};
 
 use super::json::{elements, members, respace};
 use super::{Page, PrintError, Printer, Stop};
@@ -15,9 +15,9 @@ fn arguments(call: &Call) -> Result<Vec<(String, &str)>, PrintError> {
     })
 }
 
-pub(super) fn json(call: &Call, spacing: &JsonSpacing) -> Result<String, PrintError> {
+pub(super) fn json(call: &Call, notation: &Notation) -> Result<String, PrintError> {
     arguments(call)?;
-    Ok(if call.arguments.trim().is_empty() { "{}".into() } else { respace(&call.arguments, spacing) })
+    Ok(if call.arguments.trim().is_empty() { "{}".into() } else { respace(&call.arguments, notation) })
 }
 
 pub(super) fn raw(call: &Call, raw: &RawArgs) -> Result<String, PrintError> {
@@ -119,7 +119,7 @@ impl Printer<'_> {
                     }
                     out.text(&text);
                 }
-                _ => out.text(&respace(value, &node.spacing)),
+                _ => out.text(&respace(value, &node.notation)),
             },
             Format::Seq(nodes) => {
                 let raw = serde_json::from_str::<String>(value).is_ok();

@@ -1,6 +1,6 @@
 //! JSON text, taken apart and spaced anew without touching numbers, strings or the order of keys.
 
-use toolglot_format::JsonSpacing;
+use toolglot_format::Notation;
 
 use crate::parser::{Json, Met};
 
@@ -17,7 +17,7 @@ pub(super) fn is_json(text: &str) -> bool {
 }
 
 /// The text with other white space between its tokens. It must be JSON.
-pub(super) fn respace(text: &str, spacing: &JsonSpacing) -> String {
+pub(super) fn respace(text: &str, notation: &Notation) -> String {
     let mut out = String::with_capacity(text.len());
     let (mut in_text, mut escaped) = (false, false);
     for c in text.chars() {
@@ -28,8 +28,8 @@ pub(super) fn respace(text: &str, spacing: &JsonSpacing) -> String {
         }
         match c {
             ' ' | '\n' | '\r' | '\t' => {}
-            ',' => out += &spacing.item,
-            ':' => out += &spacing.key,
+            ',' => out += &notation.item,
+            ':' => out += &notation.key,
             _ => {
                 in_text = c == '"';
                 out.push(c);
@@ -102,11 +102,8 @@ mod tests {
     #[test]
     fn spaces_anew_and_keeps_the_rest() {
         let text = r#"{"a" :1e3,"b":[1.10 , "x, y: \"z\\"], "a":{}}"#;
-        assert_eq!(
-            respace(text, &JsonSpacing::default()),
-            r#"{"a": 1e3, "b": [1.10, "x, y: \"z\\"], "a": {}}"#
-        );
-        assert_eq!(respace(text, &JsonSpacing::compact()), r#"{"a":1e3,"b":[1.10,"x, y: \"z\\"],"a":{}}"#);
+        assert_eq!(respace(text, &Notation::default()), r#"{"a": 1e3, "b": [1.10, "x, y: \"z\\"], "a": {}}"#);
+        assert_eq!(respace(text, &Notation::compact()), r#"{"a":1e3,"b":[1.10,"x, y: \"z\\"],"a":{}}"#);
         let members = members(text).unwrap();
         assert_eq!(members[1], ("b".to_owned(), r#"[1.10 , "x, y: \"z\\"]"#));
         assert_eq!(elements("[1, [2, 3] ]").unwrap(), ["1", "[2, 3]"]);

@@ -7,7 +7,7 @@
 mod args;
 mod json;
 
-use toolglot_format::{Args, Call, Channel, Format, JsonSpacing, Lit, Member, MemberValue, Plan, Rep, Turn};
+use toolglot_format::{Args, Call, Channel, Format, Lit, Member, MemberValue, Notation, Plan, Rep, Turn};
 
 use crate::parser::quote;
 
@@ -336,8 +336,8 @@ impl Printer<'_> {
                 out.text(&call.name);
             }
             Format::Id(_) => out.text(id(call)?),
-            Format::Object(object) => self.object(&object.members, &object.spacing, call, out)?,
-            Format::Args(Args::Json(spacing)) => out.text(&args::json(call, spacing)?),
+            Format::Object(object) => self.object(&object.members, &object.notation, call, out)?,
+            Format::Args(Args::Json(notation)) => out.text(&args::json(call, notation)?),
             Format::Args(Args::Pythonic(pythonic)) => out.text(&args::pythonic(call, pythonic)?),
             Format::Args(Args::Raw(raw)) => out.text(&args::raw(call, raw)?),
             Format::Args(Args::Tagged(tagged)) => self.tagged(tagged, call, out)?,
@@ -349,23 +349,23 @@ impl Printer<'_> {
     fn object(
         &self,
         members: &[Member],
-        spacing: &JsonSpacing,
+        notation: &Notation,
         call: &Call,
         out: &mut Page,
     ) -> Result<(), Stop> {
         out.text("{");
         for (i, member) in members.iter().filter(|member| !member.optional).enumerate() {
             if i > 0 {
-                out.text(&spacing.item);
+                out.text(&notation.item);
             }
             out.text(&quote(&member.key));
-            out.text(&spacing.key);
+            out.text(&notation.key);
             match &member.is {
                 MemberValue::Name => out.text(&quote(&call.name)),
-                MemberValue::Args => out.text(&args::json(call, spacing)?),
+                MemberValue::Args => out.text(&args::json(call, notation)?),
                 MemberValue::Id(_) => out.text(&quote(id(call)?)),
                 MemberValue::Word(word) => out.text(&quote(word)),
-                MemberValue::Object(inner) => self.object(inner, spacing, call, out)?,
+                MemberValue::Object(inner) => self.object(inner, notation, call, out)?,
             }
         }
         out.text("}");

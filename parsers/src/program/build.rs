@@ -6,7 +6,8 @@ use toolglot_format::{Channel, Format, FormatError, Member};
 
 use super::leaves::{Edge, LeafId, LeafKind, Leaves};
 use super::{
-    Action, Entry, Expected, Fallback, Literal, Program, Region, RegionId, RegionKind, State, StateId, To,
+    Action, Entry, Expected, Fallback, Literal, Markers, Program, Region, RegionId, RegionKind, State,
+    StateId, To,
 };
 
 /// More states than any real format has; stops an adversarial one.
@@ -67,6 +68,7 @@ enum Kind {
     Key,
     Value,
     Json,
+    Marked,
     Python,
     Raw,
     Object,
@@ -275,7 +277,7 @@ impl Builder<'_> {
     fn triggers(&mut self, candidates: &[Candidate]) -> Option<Literal> {
         let first = candidates.iter().find_map(|candidate| {
             let kind = self.kind(candidate.leaf)?;
-            matches!(kind, Kind::Object | Kind::Json).then(|| (kind, candidate.clone()))
+            matches!(kind, Kind::Object | Kind::Json | Kind::Marked).then(|| (kind, candidate.clone()))
         });
         let (kind, first) = first?;
         let leaves = self.alike(candidates, kind, &first);
@@ -316,7 +318,8 @@ impl Builder<'_> {
             LeafKind::Id => Kind::Id,
             LeafKind::Key => Kind::Key,
             LeafKind::Value { .. } => Kind::Value,
-            LeafKind::Json => Kind::Json,
+            LeafKind::Json(None) => Kind::Json,
+            LeafKind::Json(Some(_)) => Kind::Marked,
             LeafKind::Python => Kind::Python,
             LeafKind::Raw(_) => Kind::Raw,
             LeafKind::Object(_) => Kind::Object,
@@ -334,7 +337,7 @@ impl Builder<'_> {
             match &leaf.kind {
                 LeafKind::Ws(_) => true,
                 LeafKind::Lit(lit) => stopped && lit.special && leaf.closes,
-                LeafKind::Json => stopped,
+                LeafKind::Json(_) => stopped,
                 _ => false,
             }
         };
@@ -442,7 +445,7 @@ impl Builder<'_> {
         let ws =
             !exact_ws && entries.iter().any(|literal| self.actions[usize::from(literal.entry.action)].ws);
         let leaf = key.leaves.first().map(|&leaf| self.leaves.all[usize::from(leaf)].kind.clone());
-        let kind = match (key.kind, leaf) {
+        let kind = match (key.kind, leaf.clone()) {
             (Kind::Text(reasoning), _) => {
                 RegionKind::Text(if reasoning { Channel::Reasoning } else { Channel::Content })
             }
@@ -453,7 +456,7 @@ impl Builder<'_> {
             (Kind::Value, Some(LeafKind::Value { quoted })) => {
                 RegionKind::Value { quoted, lead: key.lead.clone() }
             }
-            (Kind::Json, _) => RegionKind::Json,
+            (Kind::Json | Kind::Marked, _) => RegionKind::Json,
             (Kind::Python, _) => RegionKind::Python,
             (Kind::Raw, Some(LeafKind::Raw(param))) => RegionKind::Raw(param),
             (Kind::Object, _) => RegionKind::Object(self.members(&key.leaves)),
@@ -479,7 +482,12 @@ impl Builder<'_> {
                 by_name.push((list, state));
             }
         }
-        Region { kind, expected: Expected::new(entries), ws, done: self.state(&key.leaves), by_name }
+        let markers = leaf.and_then(|leaf| match leaf {
+            LeafKind::Json(Some(marker)) => Some(Markers::new(&marker, &entries)),
+            _ => None,
+        });
+        let done = self.state(&key.leaves);
+        Region { kind, expected: Expected::new(entries), markers, ws, done, by_name }
     }
 
     /// The members of several objects that begin alike.

@@ -26,7 +26,8 @@ pub(crate) enum LeafKind {
     Value {
         quoted: bool,
     },
-    Json,
+    /// An object; with a marker, strings stand between two of them.
+    Json(Option<Lit>),
     Python,
     Raw(String),
     Object(Vec<Member>),
@@ -121,7 +122,7 @@ impl Builder {
             }
             Format::Object(object) => self.leaf(LeafKind::Object(object.members.clone())),
             Format::Extern(_) => self.leaf(LeafKind::Extern),
-            Format::Args(Args::Json(_)) => self.leaf(LeafKind::Json),
+            Format::Args(Args::Json(notation)) => self.leaf(LeafKind::Json(notation.marker().cloned())),
             Format::Args(Args::Pythonic(_)) => self.leaf(LeafKind::Python),
             Format::Args(Args::Raw(raw)) => self.leaf(LeafKind::Raw(raw.key.clone())),
             Format::Args(Args::Tagged(tagged)) => self.repeat(&tagged.param, tagged.sep.as_deref(), true),

@@ -11,7 +11,7 @@ mod scan;
 
 use std::sync::OnceLock;
 
-use toolglot_format::{Channel, Format, FormatError, Member};
+use toolglot_format::{Channel, Format, FormatError, Lit, Member};
 
 pub(crate) use scan::{Entry, Found, Scan, Search, Step};
 
@@ -74,6 +74,39 @@ impl Expected {
     }
 }
 
+/// The literals that mean something inside marked strings: the markers, and the special tokens that may follow
+/// the values.
+#[derive(Debug)]
+pub(crate) struct Markers {
+    /// Actions are positions.
+    pub(crate) expected: Expected,
+    /// How many of them are markers.
+    count: usize,
+}
+
+impl Markers {
+    fn new(marker: &Lit, behind: &[Literal]) -> Self {
+        let count = marker.spellings().count();
+        let spelled = marker.spellings().map(|text| (text.as_bytes().to_vec(), marker.special));
+        let behind = behind
+            .iter()
+            .filter(|literal| literal.special)
+            .map(|literal| (literal.entry.text.clone(), literal.special));
+        let all = spelled.chain(behind).zip(0..);
+        let all = all.map(|((text, special), action)| Literal { entry: Entry { text, action }, special });
+        Markers { expected: Expected::new(all.collect()), count }
+    }
+
+    pub(crate) fn is_marker(&self, action: u16) -> bool {
+        usize::from(action) < self.count
+    }
+
+    /// The literal with this position.
+    pub(crate) fn text(&self, action: usize) -> &[u8] {
+        self.expected.entries.get(action).map_or(&[], |literal| &literal.entry.text)
+    }
+}
+
 /// Behind a set of leaves.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -110,6 +143,8 @@ pub(crate) struct Fallback {
 pub(crate) struct Region {
     pub(crate) kind: RegionKind,
     pub(crate) expected: Expected,
+    /// For values with marked strings.
+    pub(crate) markers: Option<Markers>,
     /// White space before some of the literals is framing.
     pub(crate) ws: bool,
     /// Behind the region.
@@ -181,7 +216,9 @@ impl Program {
 
     /// Whether values are written without their types, so that the tools' schemas must tell them.
     pub(crate) fn is_typed(&self) -> bool {
-        let typed = |region: &Region| matches!(region.kind, RegionKind::Value { .. } | RegionKind::Python);
+        let typed = |region: &Region| {
+            matches!(region.kind, RegionKind::Value { .. } | RegionKind::Python) || region.markers.is_some()
+        };
         self.regions.iter().any(typed)
     }
 

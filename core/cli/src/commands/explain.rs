@@ -75,7 +75,6 @@ fn sample_turn() -> Turn {
 
 /// The tree, one node a line.
 pub(crate) fn describe(format: &Format, depth: usize, text: &mut String) {
-    let spacing = |item: &str, key: &str| format!("separators {item:?} and {key:?}");
     let line = match format {
         Format::Lit(lit) => format!("{:?}{}", lit.text, if lit.special { " *" } else { "" }),
         Format::Ws(ws) => format!("white space {ws:?}"),
@@ -85,8 +84,15 @@ pub(crate) fn describe(format: &Format, depth: usize, text: &mut String) {
         Format::Key(_) => "parameter name".into(),
         Format::Value(_) => "parameter value".into(),
         Format::TypeLit(node) => format!("{:?} before a string, else {:?}", node.string, node.other),
-        Format::Args(CallArgs::Json(json)) => {
-            format!("arguments as JSON, {}", spacing(&json.item, &json.key))
+        Format::Args(CallArgs::Json(notation)) => {
+            let separators = format!("separators {:?} and {:?}", notation.item, notation.key);
+            match (&notation.strings, notation.words) {
+                (Strings::Marked(marker), _) => {
+                    format!("arguments, strings between {:?}, {separators}", marker.text)
+                }
+                (Strings::Json, Words::Json) => format!("arguments as JSON, {separators}"),
+                _ => format!("arguments as Python literals, {separators}"),
+            }
         }
         Format::Args(CallArgs::Tagged(_)) => "arguments, each as".into(),
         Format::Args(CallArgs::Pythonic(_)) => "arguments as Python keywords".into(),

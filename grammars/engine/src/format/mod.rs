@@ -19,7 +19,7 @@ use crate::json::{JsonLowering, JsonStyle, Whitespace, quoted};
 use crate::terminal::{Pattern, TerminalSpec, TextRules};
 use first::{add_first, call_starts};
 use rustc_hash::FxHashMap;
-use toolglot_format::{Args, Format, JsonSpacing, Member, MemberValue, Plan, Rep, Tool};
+use toolglot_format::{Args, Format, Member, MemberValue, Notation, Plan, Rep, Tool};
 use toolglot_schema::{Node, Options, Schema};
 
 impl Grammar {
@@ -60,8 +60,8 @@ struct Lowering<'a> {
     tools: &'a [(&'a Tool, Schema)],
     /// Literals that start a call.
     starts: Vec<String>,
-    /// Argument objects made so far, by tool and spacing.
-    arguments: FxHashMap<(usize, JsonSpacing), Expr>,
+    /// Argument objects made so far, by tool and notation.
+    arguments: FxHashMap<(usize, Notation), Expr>,
 }
 
 fn refuse(place: &str, reason: impl Into<String>) -> GrammarError {
@@ -89,7 +89,7 @@ impl<'a> Lowering<'a> {
                 }
             }
             Format::Id(id) => self.b.regex(&id.pattern)?,
-            Format::Args(Args::Json(spacing)) => self.json_arguments(tool, spacing)?,
+            Format::Args(Args::Json(notation)) => self.json_arguments(tool, notation)?,
             Format::Args(Args::Tagged(tagged)) => self.tagged(tagged, tool, follow)?,
             Format::Args(Args::Pythonic(_)) => {
                 return Err(refuse(
@@ -145,7 +145,7 @@ impl<'a> Lowering<'a> {
                 }
                 self.b.alt(&calls)
             }
-            Format::Object(object) => self.envelope(&object.members, &object.spacing, tool)?,
+            Format::Object(object) => self.envelope(&object.members, &object.notation, tool)?,
             // `specialise` has removed these.
             Format::Lenient(_) => self.b.empty(),
             Format::Extern(_) => {
@@ -176,13 +176,13 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn json_arguments(&mut self, tool: Option<usize>, spacing: &JsonSpacing) -> Result<Expr, GrammarError> {
+    fn json_arguments(&mut self, tool: Option<usize>, notation: &Notation) -> Result<Expr, GrammarError> {
         self.tool(tool, "args.json")?;
         let index = tool.unwrap_or_default();
-        if let Some(&known) = self.arguments.get(&(index, spacing.clone())) {
+        if let Some(&known) = self.arguments.get(&(index, notation.clone())) {
             return Ok(known);
         }
-        let (tools, style) = (self.tools, json_style(spacing));
+        let (tools, style) = (self.tools, json_style(notation));
         let (tool, schema) = &tools[index];
         let mut json = JsonLowering::new(self.b, schema, &style);
         let expr = match schema.node(schema.root()) {
@@ -195,7 +195,7 @@ impl<'a> Lowering<'a> {
             }
             _ => return Err(refuse(&tool.name, "the schema of the arguments allows no object")),
         };
-        self.arguments.insert((index, spacing.clone()), expr);
+        self.arguments.insert((index, notation.clone()), expr);
         Ok(expr)
     }
 
@@ -203,22 +203,22 @@ impl<'a> Lowering<'a> {
     fn envelope(
         &mut self,
         members: &[Member],
-        spacing: &JsonSpacing,
+        notation: &Notation,
         tool: Option<usize>,
     ) -> Result<Expr, GrammarError> {
         let mut parts = vec![self.b.bytes("{")];
         for member in members.iter().filter(|m| !m.optional) {
             if parts.len() > 1 {
-                parts.push(self.b.bytes(&spacing.item));
+                parts.push(self.b.bytes(&notation.item));
             }
-            let key = format!("{}{}", quoted(&member.key, Escapes::Any), spacing.key);
+            let key = format!("{}{}", quoted(&member.key, Escapes::Any), notation.key);
             parts.push(self.b.bytes(key));
             parts.push(match &member.is {
                 MemberValue::Name => {
                     let name = quoted(&self.tool(tool, "name")?.0.name, Escapes::Any);
                     self.b.bytes(name)
                 }
-                MemberValue::Args => self.json_arguments(tool, spacing)?,
+                MemberValue::Args => self.json_arguments(tool, notation)?,
                 MemberValue::Id(id) => {
                     let hir = regex_syntax::parse(&id.pattern).map_err(|error| GrammarError::Regex {
                         pattern: id.pattern.clone(),
@@ -232,7 +232,7 @@ impl<'a> Lowering<'a> {
                     self.b.seq(&[open, body])
                 }
                 MemberValue::Word(word) => self.b.bytes(quoted(word, Escapes::Any)),
-                MemberValue::Object(inner) => self.envelope(inner, spacing, tool)?,
+                MemberValue::Object(inner) => self.envelope(inner, notation, tool)?,
             });
         }
         parts.push(self.b.bytes("}"));
@@ -294,10 +294,10 @@ fn may_be_empty(ws: &Format) -> bool {
     }
 }
 
-fn json_style(spacing: &JsonSpacing) -> JsonStyle {
+fn json_style(notation: &Notation) -> JsonStyle {
     JsonStyle {
-        item_separator: spacing.item.clone(),
-        key_separator: spacing.key.clone(),
+        item_separator: notation.item.clone(),
+        key_separator: notation.key.clone(),
         whitespace: Whitespace::Exact,
         escapes: Escapes::Any,
         any_order: true,

@@ -6,7 +6,7 @@ use crate::builder::Members;
 use crate::grammar::Expr;
 use crate::json::{JsonLowering, text_rules};
 use crate::terminal::{Pattern, TextRules};
-use toolglot_format::{Format, JsonSpacing, TaggedArgs, ValueNode};
+use toolglot_format::{Format, Notation, TaggedArgs, ValueNode};
 use toolglot_schema::{Node, NodeId, ObjectRules, Schema, StringRules, TypeSet};
 
 /// How the value of a parameter is written where a word states its type.
@@ -246,7 +246,7 @@ impl Lowering<'_> {
         self.collect(
             schema,
             parameter.value,
-            &Way { raw, json, types, terminators: &terminators, spacing: &value.spacing },
+            &Way { raw, json, types, terminators: &terminators, notation: &value.notation },
             parameter.kind == Kind::Any && value.quoted_strings,
             &mut ways,
         )?;
@@ -261,7 +261,7 @@ impl Lowering<'_> {
         quoted: bool,
         out: &mut Vec<Expr>,
     ) -> Result<(), GrammarError> {
-        let style = json_style(way.spacing);
+        let style = json_style(way.notation);
         match schema.node(id) {
             Node::AnyOf(parts) => {
                 for &part in parts {
@@ -346,7 +346,7 @@ struct Way<'a> {
     json: bool,
     types: TypeSet,
     terminators: &'a [Vec<u8>],
-    spacing: &'a JsonSpacing,
+    notation: &'a Notation,
 }
 
 /// What values of other types begin with, as regex class members.

@@ -1,0 +1,1061 @@
+//! Values in other notations than JSON, to JSON text, as they come: Python's literals and keyword arguments,
+//! and objects with bare keys and marked strings.
+//!
+//! Nothing is built: strings are given out as they arrive. What is not as the notation has it, but can be read
+//! in one way only, is read so and remembered as mended: a delimiter that is missing, a bracket too many, a
+//! word without quotes. Where there is no such way, the reader of broken JSON takes over.
+
+use toolglot_schema::TypeSet;
+
+use super::escape::escape;
+use super::is_ws;
+use super::number::number;
+use super::value::typed;
+use crate::program::{Markers, Scan};
+
+/// Where JSON text goes.
+pub(super) trait Sink {
+    /// Text of JSON.
+    fn json(&mut self, text: &str);
+    /// Bytes of the input, from this offset of it, as the inside of a JSON string.
+    fn escaped(&mut self, bytes: &[u8], at: u64);
+    /// Bytes of the input as they are.
+    fn raw(&mut self, bytes: &[u8], at: u64);
+}
+
+/// What stands around the values.
+pub(super) struct Around<'a> {
+    /// Whether the byte, outside strings and brackets, may begin what follows keyword arguments.
+    pub(super) ends: &'a dyn Fn(u8) -> bool,
+    /// The markers of strings.
+    pub(super) markers: Option<&'a Markers>,
+    /// No special token comes in these bytes.
+    pub(super) plain: bool,
+    /// The types that a parameter may have.
+    pub(super) types: &'a dyn Fn(&str) -> TypeSet,
+}
+
+/// What the reader met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Met {
+    /// The bytes are used up.
+    More,
+    /// The values are over, in front of the next byte.
+    End,
+    /// They were cut short by this literal, which has been taken.
+    Literal(usize),
+    /// The next byte fits nothing. What was kept back has been given out as it is.
+    Broken,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// `a='x', n=3`
+    Keywords,
+    /// Python's or JSON's literals, within brackets that JSON may have opened.
+    Literals,
+    /// Bare keys and marked strings.
+    Marked,
+    /// One literal and nothing else.
+    Single,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// In front of a keyword argument.
+    Argument,
+    /// Inside its name.
+    Name,
+    /// Behind its name.
+    Equals,
+    Value,
+    /// Behind `[`, `(` or a comma in a list: a value or the end.
+    ValueOrEnd,
+    KeyOrEnd,
+    Colon,
+    /// Behind a value; whether white space has come.
+    After(bool),
+    /// Inside a string; whether three quotes end it.
+    Text {
+        quote: u8,
+        long: bool,
+    },
+    /// Behind the first quote: one or two more may follow.
+    Quotes {
+        quote: u8,
+        seen: u8,
+    },
+    /// Inside a long string: quotes that may be its end.
+    Closing {
+        quote: u8,
+        seen: u8,
+    },
+    Escape {
+        quote: u8,
+        long: bool,
+    },
+    /// Hex digits of an escape: how many are due, and their value.
+    Hex {
+        quote: u8,
+        long: bool,
+        due: u8,
+        value: u32,
+    },
+    /// Between two markers.
+    Marked,
+    Word,
+    /// Bytes behind a value or key that may be a marker out of place.
+    Stray {
+        colon: bool,
+    },
+    Done,
+}
+
+/// A reader of one argument list or one value.
+#[derive(Debug)]
+pub(super) struct Literal {
+    at: At,
+    form: Form,
+    /// Open brackets, by what closes them, and how many there are of each kind.
+    stack: Vec<u8>,
+    open: [usize; 3],
+    /// A word, a key, or a string that is no string by its schema.
+    word: Vec<u8>,
+    word_at: u64,
+    /// The end of a marked string that may be no part of it: closing brackets and white space, then what may
+    /// begin a literal.
+    tail: Vec<u8>,
+    /// How many bytes of `tail` are brackets and white space.
+    closers: usize,
+    tail_at: u64,
+    /// Where the search for literals stands, and in which reading.
+    node: u16,
+    plain: bool,
+    /// A high surrogate that waits for its other half.
+    high: u32,
+    keys: u32,
+    /// A comma waits for what it separates.
+    comma: bool,
+    /// The string or word in progress is a key.
+    key: bool,
+    /// The string in progress is kept until its end.
+    kept: bool,
+    /// The types that the outermost value may have.
+    types: TypeSet,
+    pub(super) mended: bool,
+    pub(super) valid: bool,
+}
+
+impl Default for Literal {
+    fn default() -> Self {
+        Literal {
+            at: At::Argument,
+            form: Form::Keywords,
+            stack: Vec::new(),
+            open: [0; 3],
+            word: Vec::new(),
+            word_at: 0,
+            tail: Vec::new(),
+            closers: 0,
+            tail_at: 0,
+            node: 0,
+            plain: false,
+            high: 0,
+            keys: 0,
+            comma: false,
+            key: false,
+            kept: false,
+            types: TypeSet::ALL,
+            mended: false,
+            valid: true,
+        }
+    }
+}
+
+/// What a byte came to.
+enum Stepped {
+    Taken,
+    /// The state moved without the byte.
+    Again,
+    Bad,
+    Literal(usize),
+}
+
+impl Literal {
+    fn reset(&mut self, form: Form, at: At) {
+        let (mut stack, mut word) = (std::mem::take(&mut self.stack), std::mem::take(&mut self.word));
+        let mut tail = std::mem::take(&mut self.tail);
+        stack.clear();
+        word.clear();
+        tail.clear();
+        *self = Literal { form, at, stack, word, tail, ..Literal::default() };
+    }
+
+    /// Keyword arguments come.
+    pub(super) fn begin_keywords(&mut self) {
+        self.reset(Form::Keywords, At::Argument);
+    }
+
+    /// An object with bare keys and marked strings comes.
+    pub(super) fn begin_marked(&mut self) {
+        self.reset(Form::Marked, At::Value);
+    }
+
+    /// What began as JSON goes on as literals: inside these brackets (true for an object), in front of a key or
+    /// a value.
+    pub(super) fn go_on(&mut self, brackets: impl Iterator<Item = bool>, key: bool) {
+        self.reset(Form::Literals, if key { At::KeyOrEnd } else { At::Value });
+        brackets.for_each(|object| self.push(if object { b'}' } else { b']' }));
+    }
+
+    pub(super) fn is_keywords(&self) -> bool {
+        self.form == Form::Keywords
+    }
+
+    /// How many brackets of JSON are open.
+    pub(super) fn depth(&self) -> usize {
+        self.open[0] + self.open[1]
+    }
+
+    /// Takes bytes up to whatever is met, the first of them at offset `from`; gives back how many.
+    pub(super) fn run(
+        &mut self,
+        bytes: &[u8],
+        from: u64,
+        around: &Around<'_>,
+        sink: &mut impl Sink,
+    ) -> (usize, Met) {
+        let scan = around.markers.map(|markers| markers.expected.scan(around.plain));
+        if let (Some(scan), true) = (scan, around.plain != self.plain) {
+            self.change_reading(scan);
+        }
+        self.plain = around.plain;
+        let mut i = 0;
+        while let Some(&byte) = bytes.get(i) {
+            if self.ends_before(byte, around) {
+                self.end_keywords(sink);
+                return (i, Met::End);
+            }
+            let stepped = match (self.at, scan) {
+                (At::Text { quote, .. }, _) if byte != quote && byte != b'\\' => {
+                    let rest = &bytes[i..];
+                    let plain = memchr::memchr2(quote, b'\\', rest).unwrap_or(rest.len());
+                    self.pair_fails(sink);
+                    self.text(&rest[..plain], from + i as u64, sink);
+                    i += plain;
+                    continue;
+                }
+                (At::Marked, Some(scan)) => {
+                    let (used, stepped) = self.marked(scan, around, &bytes[i..], from + i as u64, sink);
+                    i += used;
+                    stepped
+                }
+                _ => {
+                    let stepped = self.step(byte, from + i as u64, scan, around, sink);
+                    i += usize::from(matches!(stepped, Stepped::Taken | Stepped::Literal(_)));
+                    stepped
+                }
+            };
+            match stepped {
+                Stepped::Taken | Stepped::Again => {}
+                Stepped::Literal(which) => return (i, Met::Literal(which)),
+                Stepped::Bad => {
+                    self.give_up(sink);
+                    return (i, Met::Broken);
+                }
+            }
+            if self.at == At::Done {
+                return (i, Met::End);
+            }
+        }
+        (bytes.len(), Met::More)
+    }
+
+    /// Whether keyword arguments end in front of the byte.
+    fn ends_before(&self, byte: u8, around: &Around<'_>) -> bool {
+        self.form == Form::Keywords
+            && self.stack.is_empty()
+            && matches!(
+                self.at,
+                At::Argument
+                    | At::Name
+                    | At::Equals
+                    | At::Value
+                    | At::After(_)
+                    | At::Word
+                    | At::Quotes { seen: 2, .. }
+            )
+            && (byte == b')' || (around.ends)(byte))
+    }
+
+    fn end_keywords(&mut self, sink: &mut impl Sink) {
+        match self.at {
+            At::Word => {
+                let _ = self.end_word(sink);
+            }
+            At::Quotes { seen: 2, .. } => self.empty_text(sink),
+            At::Argument | At::After(_) => {}
+            // A name without a value, or a value that did not come.
+            _ => {
+                self.valid = false;
+                self.give_up(sink);
+            }
+        }
+        sink.json(if self.keys == 0 { "{}" } else { "}" });
+        self.at = At::Done;
+    }
+
+    /// The place of the values ends here, at a literal or with the input. Whether they are whole: where only
+    /// closing brackets stand behind a marked string, they close what is open, and so does a literal behind a
+    /// value.
+    pub(super) fn leave(&mut self, at_literal: bool, sink: &mut impl Sink) -> bool {
+        if self.at == At::Done {
+            return true;
+        }
+        if at_literal && self.form == Form::Marked && matches!(self.at, At::After(_)) {
+            self.close_all(sink);
+            return true;
+        }
+        if self.is_whole() {
+            self.close_text(sink);
+            self.close_all(sink);
+            return true;
+        }
+        if self.at == At::Marked {
+            let tail = std::mem::take(&mut self.tail);
+            self.text(&tail, self.tail_at, sink);
+        }
+        self.give_up(sink);
+        false
+    }
+
+    /// Closing brackets are missing.
+    fn close_all(&mut self, sink: &mut impl Sink) {
+        self.mended = true;
+        while !self.stack.is_empty() {
+            self.close(sink);
+        }
+    }
+
+    /// Whether nothing but the marker of a last string is missing.
+    pub(super) fn is_whole(&self) -> bool {
+        let mut closers = self.tail.iter().filter(|byte| !is_ws(**byte));
+        self.at == At::Marked
+            && self.closers == self.tail.len()
+            && !self.key
+            && self.stack.iter().rev().all(|close| closers.next() == Some(close))
+            && closers.next().is_none()
+    }
+
+    /// Gives out what is kept, as it is.
+    fn give_up(&mut self, sink: &mut impl Sink) {
+        self.valid = false;
+        self.pair_fails(sink);
+        match self.at {
+            At::Name | At::Equals | At::Word | At::Stray { .. } => sink.raw(&self.word, self.word_at),
+            At::Quotes { quote, seen } => (0..seen).for_each(|_| sink.raw(&[quote], self.word_at)),
+            At::Text { .. } | At::Closing { .. } | At::Escape { .. } | At::Hex { .. } | At::Marked
+                if self.kept =>
+            {
+                sink.json("\"");
+                sink.escaped(&self.word, self.word_at);
+            }
+            _ => {}
+        }
+        self.word.clear();
+    }
+
+    /// The markers are now searched for in another reading.
+    fn change_reading(&mut self, scan: &Scan) {
+        let seen: &[u8] = match self.at {
+            At::Marked => &self.tail[self.closers..],
+            At::Word | At::Stray { .. } => &self.word[self.word.len().saturating_sub(64)..],
+            _ => &[],
+        };
+        self.node = scan.walk(0, seen);
+    }
+
+    // ---- brackets ----
+
+    fn push(&mut self, close: u8) {
+        self.stack.push(close);
+        self.open[kind(close)] += 1;
+    }
+
+    /// The innermost bracket is closed.
+    fn close(&mut self, sink: &mut impl Sink) {
+        let Some(close) = self.stack.pop() else { return };
+        self.open[kind(close)] -= 1;
+        sink.json(if close == b'}' { "}" } else { "]" });
+        self.key = false;
+        self.value_ended();
+    }
+
+    /// A closing bracket behind a value: brackets inside that stayed open are closed with it, and one that
+    /// closes nothing is passed over.
+    fn closed(&mut self, byte: u8, sink: &mut impl Sink) -> Stepped {
+        if self.open[kind(byte)] == 0 {
+            self.mended = true;
+            return Stepped::Taken;
+        }
+        while let Some(&close) = self.stack.last() {
+            self.comma = false;
+            self.close(sink);
+            if close == byte {
+                break;
+            }
+            self.mended = true;
+        }
+        Stepped::Taken
+    }
+
+    /// Whether the value in hand is that of a parameter.
+    fn outermost(&self) -> bool {
+        match self.form {
+            Form::Keywords => self.stack.is_empty(),
+            Form::Marked => self.stack.len() == 1,
+            Form::Literals | Form::Single => false,
+        }
+    }
+
+    fn value_ended(&mut self) {
+        let whole = self.form != Form::Keywords && self.stack.is_empty();
+        self.at = match (self.key, whole) {
+            (true, _) => At::Colon,
+            (false, true) => At::Done,
+            (false, false) => At::After(false),
+        };
+        self.key = false;
+    }
+
+    /// The comma that waits.
+    fn separate(&mut self, sink: &mut impl Sink) {
+        if std::mem::take(&mut self.comma) {
+            sink.json(", ");
+        }
+    }
+
+    // ---- one byte ----
+
+    fn step(
+        &mut self,
+        byte: u8,
+        at: u64,
+        scan: Option<&Scan>,
+        around: &Around<'_>,
+        sink: &mut impl Sink,
+    ) -> Stepped {
+        match self.at {
+            At::Argument | At::Equals | At::Value | At::ValueOrEnd | At::KeyOrEnd | At::Colon
+                if is_ws(byte) => {}
+            At::After(_) if is_ws(byte) => self.at = At::After(true),
+            At::Argument if byte == b',' => {}
+            At::Argument if starts_name(byte) => self.start_word(At::Name, byte, at),
+            At::Name if starts_name(byte) || b"-.".contains(&byte) => self.word.push(byte),
+            At::Name => {
+                self.at = At::Equals;
+                return Stepped::Again;
+            }
+            At::Equals if byte == b'=' || byte == b':' => self.keyword(around, sink),
+            At::Colon if byte == b':' => {
+                sink.json(": ");
+                self.at = At::Value;
+            }
+            At::Value | At::ValueOrEnd | At::KeyOrEnd => return self.value(byte, at, sink),
+            At::After(space) => return self.after(byte, at, space, scan, sink),
+            At::Colon if begins(scan, byte) => return self.search(At::Stray { colon: true }, at),
+            At::Stray { colon } => return self.stray(byte, colon, scan, around, sink),
+            At::Word => return self.in_word(byte, scan, around, sink),
+            At::Quotes { .. } | At::Text { .. } | At::Closing { .. } | At::Escape { .. } | At::Hex { .. } => {
+                return self.in_text(byte, around, sink);
+            }
+            _ => return Stepped::Bad,
+        }
+        Stepped::Taken
+    }
+
+    fn start_word(&mut self, state: At, byte: u8, at: u64) {
+        self.word.clear();
+        self.word.push(byte);
+        self.word_at = at;
+        self.at = state;
+    }
+
+    /// The next byte is the first of a word or of a marker.
+    fn search(&mut self, state: At, at: u64) -> Stepped {
+        self.word.clear();
+        self.word_at = at;
+        self.node = 0;
+        self.at = state;
+        Stepped::Again
+    }
+
+    /// The name of a keyword argument is over.
+    fn keyword(&mut self, around: &Around<'_>, sink: &mut impl Sink) {
+        sink.json(if self.keys == 0 { "{\"" } else { ", \"" });
+        self.keys += 1;
+        let word = std::mem::take(&mut self.word);
+        sink.escaped(&word, self.word_at);
+        sink.json("\": ");
+        self.types = (around.types)(&String::from_utf8_lossy(&word));
+        self.word = word;
+        self.at = At::Value;
+    }
+
+    fn value(&mut self, byte: u8, at: u64, sink: &mut impl Sink) -> Stepped {
+        let key = self.at == At::KeyOrEnd;
+        if self.at != At::Value && matches!(byte, b']' | b'}' | b')') {
+            return self.closed(byte, sink);
+        }
+        let marked = self.form == Form::Marked;
+        match byte {
+            b'"' => self.at = At::Quotes { quote: byte, seen: 1 },
+            b'\'' if !marked => self.at = At::Quotes { quote: byte, seen: 1 },
+            b'[' | b'{' if !key => {
+                self.separate(sink);
+                sink.json(if byte == b'[' { "[" } else { "{" });
+                self.push(if byte == b'[' { b']' } else { b'}' });
+                self.at = if byte == b'[' { At::ValueOrEnd } else { At::KeyOrEnd };
+                return Stepped::Taken;
+            }
+            b'(' if !key && !marked => {
+                self.separate(sink);
+                sink.json("[");
+                self.push(b')');
+                self.at = At::ValueOrEnd;
+                return Stepped::Taken;
+            }
+            _ if marked && !self.stack.is_empty() && !b",:{}[]".contains(&byte) => {
+                self.key = key;
+                self.separate(sink);
+                return self.search(At::Word, at);
+            }
+            _ if !marked && (starts_name(byte) || b"-+.".contains(&byte)) => {
+                self.start_word(At::Word, byte, at);
+            }
+            _ => return Stepped::Bad,
+        }
+        self.key = key;
+        self.word_at = at;
+        self.separate(sink);
+        Stepped::Taken
+    }
+
+    fn after(
+        &mut self,
+        byte: u8,
+        at: u64,
+        space: bool,
+        scan: Option<&Scan>,
+        sink: &mut impl Sink,
+    ) -> Stepped {
+        match (byte, self.stack.last()) {
+            (b',', None) if self.form == Form::Keywords => self.at = At::Argument,
+            (b',', Some(close)) => {
+                self.at = if *close == b'}' { At::KeyOrEnd } else { At::ValueOrEnd };
+                self.comma = true;
+            }
+            (b']' | b'}' | b')', _) => return self.closed(byte, sink),
+            // A comma was forgotten.
+            (_, None) if self.form == Form::Keywords && space && starts_name(byte) => {
+                self.mended = true;
+                self.at = At::Argument;
+                return Stepped::Again;
+            }
+            _ if begins(scan, byte) => return self.search(At::Stray { colon: false }, at),
+            (_, Some(b'}')) if self.form == Form::Marked && starts_name(byte) => {
+                self.mended = true;
+                self.comma = true;
+                self.at = At::KeyOrEnd;
+                return Stepped::Again;
+            }
+            _ => return Stepped::Bad,
+        }
+        Stepped::Taken
+    }
+
+    /// Behind a value or a key: a marker that is one too many, or a literal that ends all.
+    fn stray(
+        &mut self,
+        byte: u8,
+        colon: bool,
+        scan: Option<&Scan>,
+        around: &Around<'_>,
+        sink: &mut impl Sink,
+    ) -> Stepped {
+        let Some((scan, markers)) = scan.zip(around.markers) else { return Stepped::Bad };
+        self.node = scan.step(self.node, byte);
+        self.word.push(byte);
+        if let Some(found) = scan.ends(self.node, self.word.len()) {
+            if found.start > 0 {
+                self.word.pop();
+                return Stepped::Bad;
+            }
+            self.word.clear();
+            self.node = 0;
+            self.at = if colon { At::Colon } else { At::After(false) };
+            if !markers.is_marker(found.action) {
+                self.leave(true, sink);
+                return Stepped::Literal(usize::from(found.action));
+            }
+            self.mended = true;
+        } else if scan.depth(self.node) < self.word.len() {
+            self.word.pop();
+            return Stepped::Bad;
+        }
+        Stepped::Taken
+    }
+
+    // ---- words ----
+
+    fn in_word(
+        &mut self,
+        byte: u8,
+        scan: Option<&Scan>,
+        around: &Around<'_>,
+        sink: &mut impl Sink,
+    ) -> Stepped {
+        if self.form != Form::Marked {
+            if starts_name(byte) || b".+-".contains(&byte) {
+                self.word.push(byte);
+                return Stepped::Taken;
+            }
+            return self.end_word(sink);
+        }
+        let ends = if self.key { b":,{}".contains(&byte) } else { b",}]".contains(&byte) };
+        if ends {
+            self.node = 0;
+            return self.end_marked_word(around, sink);
+        }
+        self.word.push(byte);
+        let Some((scan, markers)) = scan.zip(around.markers) else { return Stepped::Taken };
+        self.node = scan.step(self.node, byte);
+        let Some(found) = scan.ends(self.node, self.word.len()) else { return Stepped::Taken };
+        self.node = 0;
+        self.word.truncate(found.start);
+        let empty = self.word.trim_ascii().is_empty();
+        if !markers.is_marker(found.action) {
+            if !empty {
+                let _ = self.end_marked_word(around, sink);
+            }
+            self.leave(true, sink);
+            return Stepped::Literal(usize::from(found.action));
+        }
+        if empty {
+            self.word.clear();
+            self.open_text(sink);
+            self.tail.clear();
+            self.closers = 0;
+            self.at = At::Marked;
+            return Stepped::Taken;
+        }
+        // The marker in front of the string is missing.
+        self.mended = true;
+        let word = std::mem::take(&mut self.word);
+        self.open_text(sink);
+        self.text(word.trim_ascii(), self.word_at, sink);
+        self.close_string(around, sink);
+        Stepped::Taken
+    }
+
+    /// A bare key or value among marked strings.
+    fn end_marked_word(&mut self, around: &Around<'_>, sink: &mut impl Sink) -> Stepped {
+        let trimmed = self.word.trim_ascii_end().len();
+        self.word.truncate(trimmed);
+        if self.key {
+            let word = std::mem::take(&mut self.word);
+            self.open_text(sink);
+            self.text(&word, self.word_at, sink);
+            self.close_string(around, sink);
+            return Stepped::Again;
+        }
+        self.end_word(sink)
+    }
+
+    /// A number, a word of either language, or a string without its quotes.
+    fn end_word(&mut self, sink: &mut impl Sink) -> Stepped {
+        let word = std::mem::take(&mut self.word);
+        let known = match word.as_slice() {
+            b"True" | b"true" => Some("true"),
+            b"False" | b"false" => Some("false"),
+            b"None" | b"null" => Some("null"),
+            _ => None,
+        };
+        let string_only = self.outermost() && self.types == TypeSet::STRING;
+        let quoted = self.key || string_only;
+        match (known, if known.is_none() { number(&word) } else { None }) {
+            (Some(known), _) if !self.key => sink.json(known),
+            (None, Some(number)) if !quoted => sink.json(&number),
+            (None, None) if self.form == Form::Literals && !self.key => {
+                self.word = word;
+                return Stepped::Bad;
+            }
+            (known, number) => {
+                self.mended |= known.is_none() && number.is_none() && self.form != Form::Literals;
+                sink.json("\"");
+                sink.escaped(&word, self.word_at);
+                sink.json("\"");
+            }
+        }
+        self.word = word;
+        self.word.clear();
+        self.value_ended();
+        Stepped::Again
+    }
+
+    // ---- strings ----
+
+    fn open_text(&mut self, sink: &mut impl Sink) {
+        self.kept = self.key || self.outermost() && !self.types.contains(TypeSet::STRING);
+        self.word.clear();
+        if !self.kept {
+            sink.json("\"");
+        }
+    }
+
+    /// More of a string.
+    fn text(&mut self, bytes: &[u8], at: u64, sink: &mut impl Sink) {
+        if self.kept {
+            self.word.extend_from_slice(bytes);
+        } else {
+            sink.escaped(bytes, at);
+        }
+    }
+
+    /// A character of a string that stood as an escape.
+    fn character(&mut self, c: char, sink: &mut impl Sink) {
+        let mut buffer = [0; 4];
+        let text = c.encode_utf8(&mut buffer);
+        match text.as_bytes() {
+            _ if self.kept => self.word.extend_from_slice(text.as_bytes()),
+            [byte @ (b'"' | b'\\' | 0..0x20)] => sink.json(escape(*byte)),
+            _ => sink.json(text),
+        }
+    }
+
+    /// The string is over; a key tells which types come.
+    fn close_string(&mut self, around: &Around<'_>, sink: &mut impl Sink) {
+        if self.key && self.form == Form::Marked && self.stack.len() == 1 {
+            self.types = (around.types)(&String::from_utf8_lossy(&self.word));
+        }
+        self.close_text(sink);
+    }
+
+    fn close_text(&mut self, sink: &mut impl Sink) {
+        if self.kept
+            && !self.key
+            && let Ok(text) = std::str::from_utf8(&self.word)
+        {
+            sink.json(&typed(text, self.types, false));
+        } else {
+            if self.kept {
+                sink.json("\"");
+                sink.escaped(&self.word, self.word_at);
+            }
+            sink.json("\"");
+        }
+        self.kept = false;
+        self.value_ended();
+    }
+
+    /// Two quotes and nothing more.
+    fn empty_text(&mut self, sink: &mut impl Sink) {
+        self.open_text(sink);
+        self.close_text(sink);
+    }
+
+    /// One byte of a string in quotes that is more than text.
+    fn in_text(&mut self, byte: u8, around: &Around<'_>, sink: &mut impl Sink) -> Stepped {
+        match self.at {
+            At::Quotes { quote, seen } if byte == quote => {
+                if seen == 2 {
+                    self.open_text(sink);
+                    self.at = At::Text { quote, long: true };
+                } else {
+                    self.at = At::Quotes { quote, seen: seen + 1 };
+                }
+            }
+            At::Quotes { quote, seen } => {
+                self.open_text(sink);
+                if seen == 2 {
+                    self.close_string(around, sink);
+                } else {
+                    self.at = At::Text { quote, long: false };
+                }
+                return Stepped::Again;
+            }
+            At::Text { quote, long } if byte == b'\\' => self.at = At::Escape { quote, long },
+            At::Text { quote, long: true } => {
+                self.pair_fails(sink);
+                self.at = At::Closing { quote, seen: 1 };
+            }
+            At::Text { .. } => {
+                self.pair_fails(sink);
+                self.close_string(around, sink);
+            }
+            At::Closing { quote, seen: 2 } if byte == quote => self.close_string(around, sink),
+            At::Closing { quote, seen } if byte == quote => self.at = At::Closing { quote, seen: seen + 1 },
+            At::Closing { quote, seen } => {
+                (0..seen).for_each(|_| self.character(char::from(quote), sink));
+                self.at = At::Text { quote, long: true };
+                return Stepped::Again;
+            }
+            At::Escape { quote, long } => self.escaped(byte, quote, long, sink),
+            At::Hex { quote, long, due, value } => match char::from(byte).to_digit(16) {
+                Some(digit) if due > 1 => {
+                    self.at = At::Hex { quote, long, due: due - 1, value: value * 16 + digit };
+                }
+                Some(digit) => {
+                    self.unit(value * 16 + digit, sink);
+                    self.at = At::Text { quote, long };
+                }
+                None => {
+                    self.unit(0xFFFD, sink);
+                    self.at = At::Text { quote, long };
+                    return Stepped::Again;
+                }
+            },
+            _ => return Stepped::Bad,
+        }
+        Stepped::Taken
+    }
+
+    /// Bytes of a marked string; gives back how many were taken.
+    fn marked(
+        &mut self,
+        scan: &Scan,
+        around: &Around<'_>,
+        bytes: &[u8],
+        at: u64,
+        sink: &mut impl Sink,
+    ) -> (usize, Stepped) {
+        let from = self.tail.len();
+        let mut i = 0;
+        let found = loop {
+            if self.node == 0 {
+                i += scan.skip(&bytes[i..]);
+            }
+            let Some(&byte) = bytes.get(i) else { break None };
+            i += 1;
+            self.node = scan.step(self.node, byte);
+            if let Some(found) = scan.ends(self.node, from + i) {
+                break Some(found);
+            }
+        };
+        // Where what may be a literal begins, and the brackets and white space in front of it.
+        let start = found.map_or(from + i - scan.depth(self.node), |found| found.start);
+        let byte = |at: usize| if at < from { self.tail[at] } else { bytes[at - from] };
+        let is_closer = |at: usize| is_ws(byte(at)) || matches!(byte(at), b'}' | b']');
+        let text = (self.closers..start).rev().find(|&at| !is_closer(at)).map(|last| last + 1);
+        let end = text.unwrap_or(0);
+        if end > 0 {
+            let tail = std::mem::take(&mut self.tail);
+            let held = end.min(from);
+            self.text(&tail[..held], at - from as u64, sink);
+            self.text(&bytes[..end - held], at, sink);
+            self.tail = tail;
+            self.tail.drain(..held);
+        }
+        let kept = end.max(from) - from;
+        self.tail.extend_from_slice(&bytes[kept..i]);
+        self.closers = start - end;
+        self.tail_at = at + end as u64 - from as u64;
+        let Some(found) = found else { return (i, Stepped::Taken) };
+        self.node = 0;
+        self.tail.truncate(self.closers);
+        let markers = around.markers;
+        if markers.is_some_and(|markers| markers.is_marker(found.action)) {
+            let tail = std::mem::take(&mut self.tail);
+            self.text(&tail, self.tail_at, sink);
+            self.tail = tail;
+            self.tail.clear();
+            self.closers = 0;
+            self.close_string(around, sink);
+            return (i, Stepped::Taken);
+        }
+        self.leave(true, sink);
+        (i, Stepped::Literal(usize::from(found.action)))
+    }
+
+    fn escaped(&mut self, byte: u8, quote: u8, long: bool, sink: &mut impl Sink) {
+        self.at = At::Text { quote, long };
+        let plain = match byte {
+            b'n' => '\n',
+            b't' => '\t',
+            b'r' => '\r',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'a' => '\u{7}',
+            b'v' => '\u{b}',
+            b'0' => '\0',
+            b'\\' | b'\'' | b'"' => char::from(byte),
+            // JSON has this one, Python reads both characters.
+            b'/' if self.form == Form::Literals => '/',
+            // A line that goes on.
+            b'\n' => return,
+            b'x' | b'u' | b'U' => {
+                let due = match byte {
+                    b'x' => 2,
+                    b'u' => 4,
+                    _ => 8,
+                };
+                self.at = At::Hex { quote, long, due, value: 0 };
+                return;
+            }
+            _ => {
+                self.pair_fails(sink);
+                self.character('\\', sink);
+                self.text(&[byte], 0, sink);
+                return;
+            }
+        };
+        self.pair_fails(sink);
+        self.character(plain, sink);
+    }
+
+    /// A code unit or code point from an escape.
+    fn unit(&mut self, value: u32, sink: &mut impl Sink) {
+        if (0xDC00..0xE000).contains(&value) && self.high != 0 {
+            let code = 0x10000 + ((self.high - 0xD800) << 10) + (value - 0xDC00);
+            self.high = 0;
+            return self.code_point(code, sink);
+        }
+        self.pair_fails(sink);
+        if (0xD800..0xDC00).contains(&value) {
+            self.high = value;
+        } else {
+            self.code_point(value, sink);
+        }
+    }
+
+    fn code_point(&mut self, code: u32, sink: &mut impl Sink) {
+        self.character(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), sink);
+    }
+
+    /// A high surrogate stayed alone.
+    fn pair_fails(&mut self, sink: &mut impl Sink) {
+        if std::mem::take(&mut self.high) != 0 {
+            self.character(char::REPLACEMENT_CHARACTER, sink);
+        }
+    }
+}
+
+/// Whether a literal may begin with the byte.
+fn begins(scan: Option<&Scan>, byte: u8) -> bool {
+    scan.is_some_and(|scan| scan.begins(byte))
+}
+
+fn kind(close: u8) -> usize {
+    match close {
+        b'}' => 0,
+        b']' => 1,
+        _ => 2,
+    }
+}
+
+fn starts_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+}
+
+impl Sink for String {
+    fn json(&mut self, text: &str) {
+        self.push_str(text);
+    }
+
+    fn escaped(&mut self, bytes: &[u8], _at: u64) {
+        for c in String::from_utf8_lossy(bytes).chars() {
+            match c {
+                '"' | '\\' | '\0'..' ' => self.push_str(escape(c as u8)),
+                _ => self.push(c),
+            }
+        }
+    }
+
+    fn raw(&mut self, bytes: &[u8], _at: u64) {
+        self.push_str(&String::from_utf8_lossy(bytes));
+    }
+}
+
+/// One Python literal as JSON text, if the text is one.
+pub(super) fn literal(text: &str) -> Option<String> {
+    let mut reader = Literal { form: Form::Single, at: At::Value, ..Literal::default() };
+    let around = Around { ends: &|_| false, markers: None, plain: false, types: &|_| TypeSet::ALL };
+    let mut out = String::new();
+    let (used, met) = reader.run(text.as_bytes(), 0, &around, &mut out);
+    if met == Met::More {
+        match reader.at {
+            At::Word => {
+                let _ = reader.end_word(&mut out);
+            }
+            At::Quotes { seen: 2, .. } => reader.empty_text(&mut out),
+            _ => {}
+        }
+    }
+    let whole = reader.valid && !reader.mended && reader.at == At::Done && used == text.len();
+    whole.then_some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_literals() {
+        for (python, json) in [
+            (r"'a\'b\n'", Some(r#""a'b\n""#)),
+            ("\"it's\"", Some(r#""it's""#)),
+            ("'''a'b'''", Some(r#""a'b""#)),
+            ("''", Some(r#""""#)),
+            ("[1, 2.50, -3, True, None, (1,), {}]", Some("[1, 2.50, -3, true, null, [1], {}]")),
+            ("{'a': {'b': [\"x\"]}, 1: 'y',}", Some(r#"{"a": {"b": ["x"]}, "1": "y"}"#)),
+            ("0x1F", Some("31")),
+            (".5", Some("0.5")),
+            ("1_000", Some("1000")),
+            ("007", Some("7")),
+            ("hello", None),
+            ("[1", None),
+            ("[1}]", None),
+            ("1 2", None),
+            ("'a' b", None),
+            ("'it's'", None),
+        ] {
+            assert_eq!(literal(python).as_deref(), json, "{python}");
+        }
+    }
+
+    /// Reads keyword arguments in pieces.
+    fn keywords(text: &str, chunk: usize, types: &dyn Fn(&str) -> TypeSet) -> (String, Met, bool) {
+        let mut reader = Literal::default();
+        reader.begin_keywords();
+        let around = Around { ends: &|_| false, markers: None, plain: false, types };
+        let mut out = String::new();
+        let mut met = Met::More;
+        for (i, piece) in text.as_bytes().chunks(chunk).enumerate() {
+            (_, met) = reader.run(piece, (i * chunk) as u64, &around, &mut out);
+            if met != Met::More {
+                break;
+            }
+        }
+        (out, met, reader.mended)
+    }
+
+    #[test]
+    fn converts_arguments_in_any_cut() {
+        let text = "a='x\\u00e9\\ud83d\\ude00', b=[1, {'k': None}], c=''\n, d=True) rest";
+        let json = "{\"a\": \"xé😀\", \"b\": [1, {\"k\": null}], \"c\": \"\", \"d\": true}";
+        for chunk in 1..text.len() {
+            let got = keywords(text, chunk, &|_| TypeSet::ALL);
+            assert_eq!(got, (json.to_owned(), Met::End, false), "{chunk}");
+        }
+    }
+
+    #[test]
+    fn types_say_what_quotes_leave_open() {
+        let types = |key: &str| if key == "n" { TypeSet::NUMBER } else { TypeSet::STRING };
+        let (out, _, mended) = keywords("n='3', zip=01234, m='3')", 3, &types);
+        assert_eq!(out, r#"{"n": 3, "zip": "01234", "m": "3"}"#);
+        assert!(!mended);
+        let (out, _, mended) = keywords("city=Oslo n='x')", 3, &types);
+        assert_eq!((out.as_str(), mended), (r#"{"city": "Oslo", "n": "x"}"#, true));
+    }
+}
