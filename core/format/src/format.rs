@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Channel, Notation};
+use crate::{Channel, Notation, Words};
 
 /// A node of a family's format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -199,13 +199,22 @@ pub struct TypeLit {
     pub other: String,
 }
 
-/// Python keyword arguments.
+/// Python keyword arguments. Strict: both kinds of quotes and the escapes that Python has, in any order.
+/// Lenient: any literals; a string is read as another type where the tool's schema has no string.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PythonicArgs {
     /// The parser takes JSON's `true`, `false` and `null` beside Python's words; with this they are also
     /// what is written.
     pub json_words: bool,
+}
+
+impl PythonicArgs {
+    /// How the values are written.
+    pub fn notation(&self) -> Notation {
+        let words = if self.json_words { Words::Json } else { Words::Python };
+        Notation { words, ..Notation::python() }
+    }
 }
 
 /// Raw text as one parameter.
@@ -378,16 +387,40 @@ impl Format {
 
     /// Every literal of the strict reading: the framing that free text must not contain.
     pub fn framing(&self) -> Vec<&Lit> {
+        fn add<'a>(lit: &'a Lit, out: &mut Vec<&'a Lit>) {
+            if !out.contains(&lit) {
+                out.push(lit);
+            }
+        }
         fn walk<'a>(node: &'a Format, out: &mut Vec<&'a Lit>) {
             match node {
                 Format::Lenient(_) => {}
-                Format::Lit(lit) => {
-                    if !out.contains(&lit) {
-                        out.push(lit);
-                    }
+                Format::Lit(lit) => add(lit, out),
+                Format::Args(Args::Json(notation)) => {
+                    notation.marker().into_iter().for_each(|lit| add(lit, out));
                 }
                 _ => node.children().into_iter().for_each(|child| walk(child, out)),
             }
+        }
+        let mut out = Vec::new();
+        walk(self, &mut out);
+        out
+    }
+
+    /// Every spelling of every special token, in either reading, each once.
+    pub fn specials(&self) -> Vec<&str> {
+        fn walk<'a>(node: &'a Format, out: &mut Vec<&'a str>) {
+            let lit = match node {
+                Format::Lit(lit) => Some(lit),
+                Format::Args(Args::Json(notation)) => notation.marker(),
+                _ => None,
+            };
+            for text in lit.filter(|lit| lit.special).into_iter().flat_map(Lit::spellings) {
+                if !out.contains(&text) {
+                    out.push(text);
+                }
+            }
+            node.children().into_iter().for_each(|child| walk(child, out));
         }
         let mut out = Vec::new();
         walk(self, &mut out);

@@ -29,7 +29,7 @@ use crate::{Session, SessionOptions};
 use args::ArgsState;
 use call::CallState;
 pub(crate) use call::Tools;
-pub(crate) use escape::quote;
+pub(crate) use escape::{escape, quote};
 pub(crate) use json::{Json, Met};
 use literal::Literal;
 use object::ObjectState;

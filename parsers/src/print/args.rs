@@ -2,9 +2,10 @@
 
 use toolglot_format::{Call, Format, Notation, PythonicArgs, RawArgs, TaggedArgs};
 
-use super::json::{elements, members, respace};
+use super::json::{Unwritable, members, write};
 use super::{Page, PrintError, Printer, Stop};
 use crate::parser::{quote, typed};
+use toolglot_schema::TypeSet;
 
 /// The members of a call's arguments.
 fn arguments(call: &Call) -> Result<Vec<(String, &str)>, PrintError> {
@@ -13,11 +14,6 @@ fn arguments(call: &Call) -> Result<Vec<(String, &str)>, PrintError> {
         call: call.name.clone(),
         why: "the arguments are not one JSON object".into(),
     })
-}
-
-pub(super) fn json(call: &Call, notation: &Notation) -> Result<String, PrintError> {
-    arguments(call)?;
-    Ok(if call.arguments.trim().is_empty() { "{}".into() } else { respace(&call.arguments, notation) })
 }
 
 pub(super) fn raw(call: &Call, raw: &RawArgs) -> Result<String, PrintError> {
@@ -32,56 +28,68 @@ pub(super) fn raw(call: &Call, raw: &RawArgs) -> Result<String, PrintError> {
     })
 }
 
-pub(super) fn pythonic(call: &Call, style: &PythonicArgs) -> Result<String, PrintError> {
-    let mut out = String::new();
-    for (key, value) in arguments(call)? {
-        if !out.is_empty() {
-            out += ", ";
-        }
-        let identifier = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_');
-        if !identifier {
-            return Err(PrintError::Arguments {
-                call: call.name.clone(),
-                why: format!("`{key}` cannot be a keyword argument"),
-            });
-        }
-        out += &key;
-        out += "=";
-        python_value(value, style, &mut out);
-    }
-    Ok(out)
-}
-
-/// A JSON value as a Python literal. Strings stand in double quotes with JSON's escapes, which Python reads
-/// alike.
-fn python_value(value: &str, style: &PythonicArgs, out: &mut String) {
-    if let Some(members) = members(value) {
-        out.push('{');
-        for (i, (key, value)) in members.into_iter().enumerate() {
-            *out += if i > 0 { ", " } else { "" };
-            *out += &quote(&key);
-            *out += ": ";
-            python_value(value, style, out);
-        }
-        out.push('}');
-    } else if let Some(elements) = elements(value) {
-        out.push('[');
-        for (i, value) in elements.into_iter().enumerate() {
-            *out += if i > 0 { ", " } else { "" };
-            python_value(value, style, out);
-        }
-        out.push(']');
-    } else {
-        *out += match value {
-            "true" if !style.json_words => "True",
-            "false" if !style.json_words => "False",
-            "null" if !style.json_words => "None",
-            other => other,
-        };
-    }
-}
-
 impl Printer<'_> {
+    /// The arguments as one object.
+    pub(super) fn json(&self, call: &Call, notation: &Notation, out: &mut Page) -> Result<(), PrintError> {
+        let members = arguments(call)?;
+        if notation.marker().is_some() {
+            members.iter().try_for_each(|(key, value)| self.check_literal(call, key, value))?;
+        }
+        let text = if call.arguments.trim().is_empty() { "{}" } else { call.arguments.as_str() };
+        self.write(call, text, notation, out)
+    }
+
+    fn write(&self, call: &Call, text: &str, notation: &Notation, out: &mut Page) -> Result<(), PrintError> {
+        write(text, notation, &self.specials, out).map_err(|error| match error {
+            Unwritable::Key(key) => PrintError::Arguments {
+                call: call.name.clone(),
+                why: format!("`{key}` cannot stand as a key without quotes"),
+            },
+            Unwritable::Marker(key, marker) => {
+                PrintError::Terminator { call: call.name.clone(), key, marker }
+            }
+        })
+    }
+
+    pub(super) fn pythonic(
+        &self,
+        call: &Call,
+        style: &PythonicArgs,
+        out: &mut Page,
+    ) -> Result<(), PrintError> {
+        let notation = style.notation();
+        for (i, (key, value)) in arguments(call)?.into_iter().enumerate() {
+            if !Notation::is_keyword(&key) {
+                return Err(PrintError::Arguments {
+                    call: call.name.clone(),
+                    why: format!("`{key}` cannot be a keyword argument"),
+                });
+            }
+            self.check_literal(call, &key, value)?;
+            out.text(if i > 0 { &notation.item } else { "" });
+            out.text(&key);
+            out.text("=");
+            self.write(call, value, &notation, out)?;
+        }
+        Ok(())
+    }
+
+    /// A literal must read back as what it is: the reader goes by the parameter's type where it has no strings,
+    /// or nothing but strings.
+    fn check_literal(&self, call: &Call, key: &str, value: &str) -> Result<(), PrintError> {
+        let types = self.tools.types(&call.name, key);
+        let reads_back = match serde_json::from_str::<String>(value) {
+            Ok(text) => types.contains(TypeSet::STRING) || typed(&text, types, false) == quote(&text),
+            Err(_) => {
+                types != TypeSet::STRING || !value.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+            }
+        };
+        if reads_back {
+            return Ok(());
+        }
+        Err(PrintError::Ambiguous { call: call.name.clone(), key: key.to_owned() })
+    }
+
     pub(super) fn tagged(&self, tagged: &TaggedArgs, call: &Call, out: &mut Page) -> Result<(), Stop> {
         for (i, (key, value)) in arguments(call)?.into_iter().enumerate() {
             if let (Some(sep), 1..) = (&tagged.sep, i) {
@@ -119,7 +127,7 @@ impl Printer<'_> {
                     }
                     out.text(&text);
                 }
-                _ => out.text(&respace(value, &node.notation)),
+                _ => self.write(call, value, &node.notation, out)?,
             },
             Format::Seq(nodes) => {
                 let raw = serde_json::from_str::<String>(value).is_ok();
@@ -157,7 +165,7 @@ impl Printer<'_> {
     fn check_type(&self, call: &Call, key: &str, value: &str) -> Result<(), PrintError> {
         let Ok(text) = serde_json::from_str::<String>(value) else { return Ok(()) };
         let types = self.tools.types(&call.name, key);
-        let string_only = types == toolglot_schema::TypeSet::STRING;
+        let string_only = types == TypeSet::STRING;
         if string_only || typed(&text, types, false) == quote(&text) {
             return Ok(());
         }

@@ -7,7 +7,9 @@
 mod args;
 mod json;
 
-use toolglot_format::{Args, Call, Channel, Format, Lit, Member, MemberValue, Notation, Plan, Rep, Turn};
+use toolglot_format::{
+    Args, Call, Channel, Format, Lit, Member, MemberValue, Notation, Plan, Rep, Strings, Turn,
+};
 
 use crate::parser::quote;
 
@@ -84,8 +86,8 @@ pub fn print(format: &Format, plan: &Plan, turn: &Turn) -> Result<Vec<Printed>, 
 /// # Errors
 /// As [`print()`].
 pub fn print_parts(format: &Format, plan: &Plan, parts: &[Turn]) -> Result<Vec<Printed>, PrintError> {
-    let framing = format.framing();
-    let printer = Printer { parts, tools: crate::parser::Tools::new(plan, true), framing };
+    let (framing, specials) = (format.framing(), format.specials());
+    let printer = Printer { parts, tools: crate::parser::Tools::new(plan, true), framing, specials };
     let mut out = Page::default();
     let start = printer.enter(0);
     let end = match printer.node(format, start, None, &mut out) {
@@ -182,6 +184,8 @@ struct Printer<'a> {
     parts: &'a [Turn],
     tools: crate::parser::Tools,
     framing: Vec<&'a Lit>,
+    /// Every spelling of a special token.
+    specials: Vec<&'a str>,
 }
 
 type Outcome = Result<Cursor, Stop>;
@@ -337,8 +341,8 @@ impl Printer<'_> {
             }
             Format::Id(_) => out.text(id(call)?),
             Format::Object(object) => self.object(&object.members, &object.notation, call, out)?,
-            Format::Args(Args::Json(notation)) => out.text(&args::json(call, notation)?),
-            Format::Args(Args::Pythonic(pythonic)) => out.text(&args::pythonic(call, pythonic)?),
+            Format::Args(Args::Json(notation)) => self.json(call, notation, out)?,
+            Format::Args(Args::Pythonic(pythonic)) => self.pythonic(call, pythonic, out)?,
             Format::Args(Args::Raw(raw)) => out.text(&args::raw(call, raw)?),
             Format::Args(Args::Tagged(tagged)) => self.tagged(tagged, call, out)?,
             _ => return Err(Stop::Misfit),
@@ -353,18 +357,22 @@ impl Printer<'_> {
         call: &Call,
         out: &mut Page,
     ) -> Result<(), Stop> {
+        let string = |text: &str| match notation.strings {
+            Strings::Python => json::python_string(text),
+            _ => quote(text),
+        };
         out.text("{");
         for (i, member) in members.iter().filter(|member| !member.optional).enumerate() {
             if i > 0 {
                 out.text(&notation.item);
             }
-            out.text(&quote(&member.key));
+            out.text(&string(&member.key));
             out.text(&notation.key);
             match &member.is {
-                MemberValue::Name => out.text(&quote(&call.name)),
-                MemberValue::Args => out.text(&args::json(call, notation)?),
-                MemberValue::Id(_) => out.text(&quote(id(call)?)),
-                MemberValue::Word(word) => out.text(&quote(word)),
+                MemberValue::Name => out.text(&string(&call.name)),
+                MemberValue::Args => self.json(call, notation, out)?,
+                MemberValue::Id(_) => out.text(&string(id(call)?)),
+                MemberValue::Word(word) => out.text(&string(word)),
                 MemberValue::Object(inner) => self.object(inner, notation, call, out)?,
             }
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use toolglot_format::{Channel, Format, FormatError, Member};
 
 use super::leaves::{Edge, LeafId, LeafKind, Leaves};
+use super::relax::relax;
 use super::{
     Action, Entry, Expected, Fallback, Literal, Markers, Program, Region, RegionId, RegionKind, State,
     StateId, To,
@@ -14,7 +15,7 @@ use super::{
 const MAX_STATES: usize = 4096;
 
 pub(super) fn build(format: &Format) -> Result<Program, FormatError> {
-    let leaves = Leaves::new(format);
+    let leaves = Leaves::new(&relax(format));
     let has_extern = leaves.all.iter().any(|leaf| leaf.kind == LeafKind::Extern);
     let mut builder = Builder {
         leaves: &leaves,

@@ -7,6 +7,7 @@
 
 mod build;
 mod leaves;
+mod relax;
 mod scan;
 
 use std::sync::OnceLock;

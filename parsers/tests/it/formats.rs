@@ -79,6 +79,162 @@ fn pythonic() {
 }
 
 #[test]
+fn marked_strings() {
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "Hi<|tool_call>call:get_weather{city:<|\"|>Oslo, {\"No\"}\n<|\"|>,days:3,tags:[<|\"|>a]<|\"|>,1.50],opts:{k:true,l:{}}}<tool_call|>",
+            &[
+                "text \"Hi\"",
+                r#"call get_weather {"city": "Oslo, {\"No\"}\n", "days": 3, "tags": ["a]", 1.50], "opts": {"k": true, "l": {}}}"#,
+            ],
+        ),
+        ("<|tool_call>call:now{}<tool_call|><|tool_call>call:now{}", &["call now {}", "call now {}"]),
+        // Any white space, quotes, types by the schema.
+        (
+            "<|tool_call>call:get_weather{ city : \"a\\n\" , days: <|\"|>3<|\"|>, note: None }<tool_call|>",
+            &[r#"call get_weather {"city": "a\n", "days": 3, "note": null}"#],
+        ),
+        // A delimiter is missing.
+        (
+            "<|tool_call>call:get_weather{city:<|\"|>Oslo}<tool_call|>x",
+            &[
+                "text \"x\"",
+                r#"call get_weather {"city": "Oslo"}"#,
+                "bad InvalidArguments \"{city:<|\\\"|>Oslo}\"",
+            ],
+        ),
+        (
+            "<|tool_call>call:get_weather{city:New York<|\"|>,opts:{k:<|\"|>v}}",
+            &[
+                r#"call get_weather {"city": "New York", "opts": {"k": "v"}}"#,
+                "bad InvalidArguments \"{city:New York<|\\\"|>,opts:{k:<|\\\"|>v}}\"",
+            ],
+        ),
+        (
+            "<|tool_call>call:get_weather{city:<|\"|>Oslo<|\"|><|\"|>,days:3<tool_call|>",
+            &[
+                r#"call get_weather {"city": "Oslo", "days": 3}"#,
+                "bad InvalidArguments \"{city:<|\\\"|>Oslo<|\\\"|><|\\\"|>,days:3\"",
+            ],
+        ),
+    ];
+    for (output, expected) in cases {
+        check("marked", output, expected);
+    }
+    check(
+        "escape",
+        "<start_function_call>call:get_weather{city:<escape>a<esc<escape>,days:<escape>3<escape>,size:<escape>3<escape>}<end_function_call>",
+        &[r#"call get_weather {"city": "a<esc", "days": 3, "size": "3"}"#],
+    );
+    check(
+        "escape",
+        "<start_function_call>call:get_weather{tags:[1]],days:3}<end_function_call>",
+        &[r#"call get_weather {"tags": [1], "days": 3}"#, "bad InvalidArguments \"{tags:[1]],days:3}\""],
+    );
+    check(
+        "escape",
+        "<start_function_call>call:now{}}<end_function_call>.",
+        &["text \".\"", "call now {}", "bad Unexpected \"}\""],
+    );
+    check(
+        "escape",
+        "<start_function_call>call:now{a:}<end_function_call>.",
+        &["text \".\"", "call now {\"a\": } …", "bad InvalidArguments \"{a:}\""],
+    );
+    check_cut(
+        "escape",
+        "<start_function_call>call:get_weather{city:<escape>Os}",
+        &[
+            "call get_weather {\"city\": \"Os …",
+            "bad CutOff \"<start_function_call>call:get_weather{city:<escape>Os}\"",
+        ],
+    );
+}
+
+#[test]
+fn python_dicts() {
+    let call = r#"call get_weather {"city": "it's", "opts": {"k": null, "t": [true, -1.0]}}"#;
+    check(
+        "dicts",
+        "<|tool_calls|>[{'name': 'get_weather', 'arguments': {'city': \"it's\", 'opts': {'k': None, 't': [True, -1.0]}}}]",
+        &[call],
+    );
+    // The same where the format has JSON, and as a string.
+    check(
+        "array",
+        "[TOOL_CALLS] [{'name': 'get_weather', 'id': None, 'x': ['y'], 'arguments': {'city': 'it\\'s', 'opts': {'k': None, 't': [True, -1.0]}}}]",
+        &[call],
+    );
+    check(
+        "array",
+        "[TOOL_CALLS][{\"name\": \"now\", \"arguments\": '{\"a\": 1}'}, {\"name\": \"now\", \"arguments\": \"{}\"}]",
+        &["call now {\"a\": 1}", "call now {}"],
+    );
+    check("named", "[TOOL_CALLS]now{\"a\": 'b', c: True}", &["call now {\"a\": \"b\", \"c\": true}"]);
+    check(
+        "named",
+        "[TOOL_CALLS]now{'a': 'it's'}[TOOL_CALLS]now{}",
+        &["call now {\"a\": \"it\"s'} …", "call now {}", "bad InvalidArguments \"{'a': 'it's'}\""],
+    );
+    check(
+        "named",
+        "[TOOL_CALLS]now{\"a\": Tru}",
+        &["call now {\"a\": Tru} …", "bad InvalidArguments \"{\\\"a\\\": Tru}\""],
+    );
+}
+
+#[test]
+fn arrays_of_calls() {
+    let two = ["call now {}", "call get_weather {\"days\": 3}"];
+    for output in [
+        r#"[TOOL_CALLS][{"name": "now", "arguments": {}}, {"name": "get_weather", "arguments": {"days": 3}}]"#,
+        "[TOOL_CALLS] [ { \"name\" : \"now\" ,\n \"arguments\" : {} }\n,\t{\"arguments\": {\"days\": 3}, \"name\": \"get_weather\"} ]\n",
+        r#"[TOOL_CALLS][{"name": "now", "arguments": null}, {"name": "get_weather", "arguments": "{\"days\": 3}"},]"#,
+        r#"[TOOL_CALLS][{"name": "now"}, {"name": "get_weather", "arguments": {"days": 3}}"#,
+        r#"[TOOL_CALLS][{"name": "now"},{"name": "get_weather", "parameters": {"days": 3}}, ]"#,
+    ] {
+        check("array", output, &two);
+    }
+    let named = ["call now {}", "call get_weather {\"city\": \"x\"}"];
+    for output in [
+        r#"<|tools_prefix|>[{"now": {}}, {"get_weather": {"city": "x"}}]<|tools_suffix|>"#,
+        "<|tools_prefix|> [ { \"now\" : {} } ,\n{\"get_weather\":{\"city\": \"x\"}},]<|tools_suffix|>",
+        r#"<|tools_prefix|>[{"now": {}}, {"get_weather": {"city": "x"}}"#,
+        r#"<|tools_prefix|>[{"now": null}, {"get_weather": "{\"city\": \"x\"}"}]"#,
+    ] {
+        check("named_keys", output, &named);
+    }
+}
+
+#[test]
+fn keyword_arguments() {
+    check(
+        "lines",
+        "<function_calls>\nget_weather(city=\"a)\", days='3', size='3', note=None)\nnow()\n</function_calls>",
+        &[r#"call get_weather {"city": "a)", "days": 3, "size": "3", "note": null}"#, "call now {}"],
+    );
+    check(
+        "lines",
+        "<function_calls>\nget_weather(city=Oslo days=3)\nnow(a)\n</function_calls>",
+        &[
+            r#"call get_weather {"city": "Oslo", "days": 3}"#,
+            "call now a{} …",
+            "bad InvalidArguments \"city=Oslo days=3\"",
+            "bad InvalidArguments \"a\"",
+        ],
+    );
+    check(
+        "lines",
+        "<function_calls>get_weather(tags=[1, 'x' y], days=3)</function_calls>.",
+        &[
+            "text \".\"",
+            r#"call get_weather {"tags": [1, "x"y], days=3 …"#,
+            "bad InvalidArguments \"tags=[1, 'x' y], days=3\"",
+        ],
+    );
+}
+
+#[test]
 fn pairs() {
     check(
         "pairs",

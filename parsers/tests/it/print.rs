@@ -132,7 +132,7 @@ fn what_is_printed_parses_back() {
             if name == "raw" {
                 wanted.calls = vec![call("python", json!({"code": content}))];
             }
-            if matches!(name.as_str(), "pythonic" | "raw" | "llama3") {
+            if matches!(name.as_str(), "pythonic" | "raw" | "llama3" | "dicts") {
                 wanted.content.clear();
             }
             let parts = match print(&format, &plan(), &wanted) {

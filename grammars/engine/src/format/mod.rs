@@ -178,6 +178,9 @@ impl<'a> Lowering<'a> {
 
     fn json_arguments(&mut self, tool: Option<usize>, notation: &Notation) -> Result<Expr, GrammarError> {
         self.tool(tool, "args.json")?;
+        if !notation.is_json() {
+            return Err(refuse("args.json", "this notation has no grammar yet"));
+        }
         let index = tool.unwrap_or_default();
         if let Some(&known) = self.arguments.get(&(index, notation.clone())) {
             return Ok(known);

@@ -1,0 +1,108 @@
+//! What lists of calls take beyond what they say: any white space around brackets and commas, and a comma
+//! behind the last call.
+
+use toolglot_format::{Args, Format, Lit, Rep, TaggedArgs};
+
+/// The format with white space where lists of calls may have it.
+pub(super) fn relax(node: &Format) -> Format {
+    match node {
+        Format::Seq(nodes) => {
+            let mut out: Vec<Format> = Vec::with_capacity(nodes.len());
+            for (at, node) in nodes.iter().enumerate() {
+                let before = at.checked_sub(1).map(|at| &nodes[at]);
+                let list = before.is_some_and(|before| {
+                    is_punctuation(before, "[") && is_call(node, true)
+                        || is_call(before, false) && is_punctuation(node, "]")
+                });
+                if list {
+                    out.push(Format::Ws(String::new()));
+                }
+                out.push(relax(node));
+            }
+            Format::Seq(out)
+        }
+        Format::Alt(nodes) => Format::Alt(nodes.iter().map(relax).collect()),
+        Format::Opt(node) => Format::Opt(Box::new(relax(node))),
+        Format::Call(node) => Format::Call(Box::new(relax(node))),
+        Format::Lenient(node) => Format::Lenient(Box::new(relax(node))),
+        Format::Rep(rep) => {
+            let of = Box::new(relax(&rep.of));
+            let Some(sep) = &rep.sep else { return Format::Rep(Rep { of, ..rep.clone() }) };
+            let listed = is_call(&rep.of, true) && is_call(&rep.of, false);
+            match comma(sep).filter(|_| listed) {
+                Some(comma) => {
+                    let last = Format::Lenient(Box::new(comma.clone()));
+                    Format::Seq(vec![
+                        Format::Rep(Rep { of, sep: Some(Box::new(comma)), ..rep.clone() }),
+                        last,
+                    ])
+                }
+                None => Format::Rep(Rep { of, sep: Some(Box::new(relax(sep))), ..rep.clone() }),
+            }
+        }
+        Format::Args(Args::Tagged(tagged)) => Format::Args(Args::Tagged(TaggedArgs {
+            param: Box::new(relax(&tagged.param)),
+            sep: tagged.sep.as_deref().map(|sep| Box::new(relax(sep))),
+        })),
+        _ => node.clone(),
+    }
+}
+
+fn is_punctuation(node: &Format, mark: &str) -> bool {
+    matches!(node, Format::Lit(lit) if !lit.special && lit.text.trim() == mark)
+}
+
+/// A comma with white space around it, if the separator is one.
+fn comma(sep: &Format) -> Option<Format> {
+    let parts = match sep {
+        Format::Seq(nodes) => nodes.as_slice(),
+        node => std::slice::from_ref(node),
+    };
+    let mut lits = parts.iter().filter(|node| !matches!(node, Format::Ws(_)));
+    let one = lits.next().is_some_and(|node| is_punctuation(node, ",")) && lits.next().is_none();
+    let ws = || Format::Ws(String::new());
+    one.then(|| Format::Seq(vec![ws(), Format::Lit(Lit::text(",")), ws()]))
+}
+
+/// Whether the node is calls at its front, or at its back.
+fn is_call(node: &Format, front: bool) -> bool {
+    match node {
+        Format::Call(_) | Format::Object(_) => true,
+        Format::Opt(node) => is_call(node, front),
+        Format::Rep(rep) => is_call(&rep.of, front),
+        Format::Alt(nodes) => nodes.iter().any(|node| is_call(node, front)),
+        Format::Seq(nodes) if front => nodes.first().is_some_and(|node| is_call(node, front)),
+        Format::Seq(nodes) => nodes.last().is_some_and(|node| is_call(node, front)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(value: serde_json::Value) -> Format {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn lists_of_calls_and_nothing_else() {
+        let call = json!({"call": {"object": {"members": [{"key": "n", "is": "name"}, {"key": "a", "is": "args"}]}}});
+        let list = json!({"seq": [{"lit": "["}, {"rep": {"of": call, "sep": {"lit": ", "}}}, {"lit": "]"}]});
+        let comma = json!({"seq": [{"ws": ""}, {"lit": ","}, {"ws": ""}]});
+        let relaxed = json!({"seq": [
+            {"lit": "["}, {"ws": ""},
+            {"seq": [{"rep": {"of": call, "sep": comma}}, {"lenient": comma}]},
+            {"ws": ""}, {"lit": "]"},
+        ]});
+        assert_eq!(relax(&read(list)), read(relaxed));
+        for same in [
+            json!({"seq": [{"lit": "<"}, {"rep": {"of": call, "sep": {"lit": "; "}}}, {"lit": ">"}]}),
+            json!({"seq": [{"lit": "["}, {"text": {"channel": "content"}}, {"lit": "]"}]}),
+        ] {
+            assert_eq!(relax(&read(same.clone())), read(same));
+        }
+    }
+}
