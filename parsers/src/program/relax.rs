@@ -9,12 +9,7 @@ pub(super) fn relax(node: &Format) -> Format {
         Format::Seq(nodes) => {
             let mut out: Vec<Format> = Vec::with_capacity(nodes.len());
             for (at, node) in nodes.iter().enumerate() {
-                let before = at.checked_sub(1).map(|at| &nodes[at]);
-                let list = before.is_some_and(|before| {
-                    is_punctuation(before, "[") && is_call(node, true)
-                        || is_call(before, false) && is_punctuation(node, "]")
-                });
-                if list {
+                if at > 0 && is_loose(nodes, at) {
                     out.push(Format::Ws(String::new()));
                 }
                 out.push(relax(node));
@@ -46,6 +41,17 @@ pub(super) fn relax(node: &Format) -> Format {
         })),
         _ => node.clone(),
     }
+}
+
+/// Whether white space may stand in front of the node at this place: around the brackets of a list, also on the
+/// side of a special token.
+fn is_loose(nodes: &[Format], at: usize) -> bool {
+    let opens = |at: usize| {
+        is_punctuation(&nodes[at], "[") && nodes.get(at + 1).is_some_and(|node| is_call(node, true))
+    };
+    let closes = |at: usize| at > 0 && is_punctuation(&nodes[at], "]") && is_call(&nodes[at - 1], false);
+    let special = |at: usize| matches!(&nodes[at], Format::Lit(lit) if lit.special);
+    opens(at - 1) || closes(at) || special(at - 1) && opens(at) || closes(at - 1) && special(at)
 }
 
 fn is_punctuation(node: &Format, mark: &str) -> bool {
@@ -98,6 +104,12 @@ mod tests {
             {"ws": ""}, {"lit": "]"},
         ]});
         assert_eq!(relax(&read(list)), read(relaxed));
+        let marked = json!({"seq": [
+            {"lit": {"text": "<a>", "special": true}}, {"lit": "["}, call, {"lit": "]"},
+            {"lit": {"text": "</a>", "special": true}},
+        ]});
+        let Format::Seq(nodes) = relax(&read(marked)) else { panic!("a sequence") };
+        assert_eq!(nodes.iter().filter(|node| matches!(node, Format::Ws(_))).count(), 4, "{nodes:?}");
         for same in [
             json!({"seq": [{"lit": "<"}, {"rep": {"of": call, "sep": {"lit": "; "}}}, {"lit": ">"}]}),
             json!({"seq": [{"lit": "["}, {"text": {"channel": "content"}}, {"lit": "]"}]}),
