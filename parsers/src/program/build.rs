@@ -377,10 +377,11 @@ impl Builder<'_> {
             .any(|candidate| !candidate.ends && self.leaves.all[usize::from(candidate.leaf)].call.is_some());
         let unfit = if in_call && goes_on { Kind::Junk } else { Kind::Unfit };
         let closes = |candidate: &Candidate| self.leaves.all[usize::from(candidate.leaf)].closes;
+        let calls = |candidate: &Candidate| candidate.starts || self.announces_call(candidate.leaf, 0);
         let only_calls = !leaves.is_empty()
             && !in_call
-            && candidates.iter().any(|candidate| candidate.starts)
-            && candidates.iter().all(|candidate| candidate.starts || closes(candidate));
+            && candidates.iter().any(calls)
+            && candidates.iter().all(|candidate| calls(candidate) || closes(candidate));
         State {
             ws: candidates.iter().any(|candidate| candidate.ws.is_some()),
             expected: Expected::new(entries),
@@ -489,6 +490,19 @@ impl Builder<'_> {
         });
         let done = self.state(&key.leaves);
         Region { kind, expected: Expected::new(entries), markers, ws, done, by_name }
+    }
+
+    /// Whether the leaf is framing behind which a call must come, such as the bracket of a list of calls.
+    fn announces_call(&self, leaf: LeafId, depth: usize) -> bool {
+        /// More framing between a marker and its first call than any format has.
+        const DEEPEST: usize = 4;
+        let leaf = &self.leaves.all[usize::from(leaf)];
+        depth < DEEPEST
+            && matches!(leaf.kind, LeafKind::Lit(_) | LeafKind::Ws(_))
+            && leaf.call.is_none()
+            && !leaf.last
+            && !leaf.next.is_empty()
+            && leaf.next.iter().all(|edge| edge.starts || self.announces_call(edge.to, depth + 1))
     }
 
     /// The members of several objects that begin alike.
