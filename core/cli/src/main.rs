@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{check, conformance, detect, explain, families, grammar, pack, parse, render};
+use commands::{check, conformance, detect, explain, families, grammar, pack, parse, plugin, render, test};
 #[cfg(feature = "mlx")]
 use commands::{demo, evaluate, generate};
 use output::Output;
@@ -55,11 +55,15 @@ enum Command {
     /// Count how often a model makes the right call
     #[cfg(feature = "mlx")]
     Evaluate(evaluate::Args),
+    /// Check family folders: their files, the laws, detection, cases and the corpus
+    Check(check::Args),
+    /// Run the cases of family folders, and show or accept what has changed in their snapshots
+    Test(test::Args),
     /// Make a WASM component of a family folder; needs no WASM compiler
     Pack(pack::Args),
     /// Check plugins
     #[command(subcommand)]
-    Plugin(check::PluginCommand),
+    Plugin(plugin::PluginCommand),
     /// Run parsing cases and report the agreement per family
     Conformance(conformance::Args),
 }
@@ -82,7 +86,7 @@ fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<ExitCode> {
     // These two look at files before they are families.
     match &cli.command {
         Command::Pack(args) => return pack::run(args, out),
-        Command::Plugin(command) => return check::run(command, &cli.sources, out),
+        Command::Plugin(command) => return plugin::run(command, &cli.sources, out),
         _ => {}
     }
     let registry = cli.sources.registry()?;
@@ -100,6 +104,8 @@ fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args, &registry, out),
         #[cfg(feature = "mlx")]
         Command::Evaluate(args) => evaluate::run(args, &registry, out),
+        Command::Check(args) => check::run(args, registry, out),
+        Command::Test(args) => test::run(args, registry, out),
         Command::Conformance(args) => conformance::run(args, &registry, &cli.sources.known()?, out),
         Command::Pack(_) | Command::Plugin(_) => Ok(ExitCode::SUCCESS),
     }

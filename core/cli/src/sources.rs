@@ -2,19 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use toolglot::parsers::DataFamily;
+use toolglot::Registry;
 use toolglot::parsers::conformance::Known;
-use toolglot::{Manifest, Registry};
+use toolglot_workbench::is_family;
 
 /// Name of the configuration file that is looked for in the working directory.
 const CONFIG: &str = "toolglot.toml";
-
-/// The file that makes a folder a family.
-const MANIFEST: &str = "family.toml";
 
 /// Conformance cases that a family reads otherwise, with the reasons.
 const KNOWN: &str = "known.toml";
@@ -75,7 +71,7 @@ impl SourceArgs {
         paths.extend(self.plugins.iter().cloned());
         let mut files = Vec::new();
         for path in paths {
-            if !path.is_dir() || path.join(MANIFEST).exists() {
+            if !path.is_dir() || is_family(&path) {
                 files.push(path);
                 continue;
             }
@@ -85,7 +81,7 @@ impl SourceArgs {
                 .collect::<Result<_, _>>()
                 .with_context(|| path.display().to_string())?;
             found.retain(|file| {
-                file.extension().is_some_and(|extension| extension == "wasm") || file.join(MANIFEST).exists()
+                file.extension().is_some_and(|extension| extension == "wasm") || is_family(file)
             });
             found.sort();
             files.extend(found);
@@ -94,48 +90,18 @@ impl SourceArgs {
     }
 }
 
-/// A family that is a folder of its own, read as it stands.
-fn folder(path: &Path, registry: &Registry) -> Result<DataFamily> {
-    let manifest = path.join(MANIFEST);
-    let text = fs::read_to_string(&manifest).with_context(|| manifest.display().to_string())?;
-    let format_of = |id: &str| registry.get(id).map(|family| family.manifest().format.clone());
-    let manifest = Manifest::from_toml_with(&text, &manifest.display().to_string(), &format_of)?;
-    let template = path.join("template.jinja");
-    let template = match template.exists() {
-        true => Some(fs::read_to_string(&template).with_context(|| template.display().to_string())?),
-        false => None,
-    };
-    Ok(DataFamily::new(manifest, template.map(Into::into), None))
-}
-
 /// Loads each file or folder into the registry.
 fn add(registry: &mut Registry, paths: &[PathBuf]) -> Result<()> {
-    let (mut folders, files): (Vec<&PathBuf>, Vec<&PathBuf>) = paths.iter().partition(|path| path.is_dir());
-    // A family whose format is another's has to wait for that one, so what fails is tried again while any
-    // other comes in.
-    while !folders.is_empty() {
-        let mut waiting = Vec::new();
-        let mut first_error = None;
-        for &path in &folders {
-            let added = folder(path, registry).and_then(|family| {
-                registry.replace(Arc::new(family)).with_context(|| path.display().to_string())
-            });
-            if let Err(error) = added {
-                first_error.get_or_insert(error);
-                waiting.push(path);
-            }
-        }
-        match first_error {
-            Some(error) if waiting.len() == folders.len() => return Err(error),
-            _ => folders = waiting,
-        }
-    }
+    let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) =
+        paths.iter().cloned().partition(|path| path.is_dir());
+    toolglot_workbench::add_folders(registry, &folders).into_iter().collect::<Result<Vec<_>, _>>()?;
+    let files: Vec<&PathBuf> = files.iter().collect();
     if files.is_empty() { Ok(()) } else { add_plugins(registry, &files) }
 }
 
 #[cfg(feature = "wasm")]
 fn add_plugins(registry: &mut Registry, files: &[&PathBuf]) -> Result<()> {
-    let host = crate::commands::check::host()?;
+    let host = crate::commands::plugin::host()?;
     for file in files {
         let family = host.load(file)?;
         registry.replace(family).with_context(|| file.display().to_string())?;

@@ -2,10 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod cases;
 mod detection;
-mod generate;
-mod laws;
-mod masks;
-mod printing;
+mod families;
 mod tidy;

@@ -1,80 +1,103 @@
-//! `toolglot plugin check`: loads components and says what they are.
+//! `toolglot check`: family folders against everything that a family is held to.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+use serde_json::{Value, json};
+use toolglot::Registry;
+use toolglot_workbench::laws::Samples;
+use toolglot_workbench::{Bench, Checks, FamilyReport, Finding};
 
-use crate::output::Output;
-use crate::sources::SourceArgs;
+use crate::output::{Output, table};
 
-/// Commands about plugins.
-#[derive(clap::Subcommand)]
-pub(crate) enum PluginCommand {
-    /// Load plugins, run each once, and report what they are
-    Check {
-        /// Component files
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-    },
+/// Arguments.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Family folders, or folders of them
+    #[arg(required = true, value_name = "DIR")]
+    places: Vec<PathBuf>,
+    /// Samples for each law, in place of its own number
+    #[arg(long, value_name = "COUNT")]
+    samples: Option<u32>,
+    /// Which samples the laws take
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
 }
 
-#[cfg(feature = "wasm")]
-pub(crate) fn run(command: &PluginCommand, _: &SourceArgs, out: &mut Output) -> Result<ExitCode> {
-    use serde_json::json;
+pub(crate) fn run(args: &Args, registry: Registry, out: &mut Output) -> Result<ExitCode> {
+    let (bench, ids, findings) = Bench::of_places(registry, &args.places).map_err(|why| anyhow!(why))?;
+    let mut samples = Samples::default();
+    samples.count = args.samples.or(samples.count);
+    samples.seed = args.seed.unwrap_or(samples.seed);
+    let checks = Checks { samples, ..Checks::default() };
+    let reports = bench.check(&ids, &checks);
+    tell(&findings, &reports, out)
+}
 
-    use crate::output::causes;
+/// Prints what was found, and a line for each family.
+pub(crate) fn tell(findings: &[Finding], reports: &[FamilyReport], out: &mut Output) -> Result<ExitCode> {
+    let all = || findings.iter().chain(reports.iter().flat_map(|report| &report.findings));
+    if out.json() {
+        for finding in findings {
+            out.emit(|| as_json(finding), String::new)?;
+        }
+        for report in reports {
+            let value = json!({
+                "family": report.id,
+                "ok": report.is_good(),
+                "cases": report.own_cases,
+                "corpus": report.corpus_passed,
+                "not_applicable": report.not_applicable,
+                "laws": report.laws,
+                "laws_of_format_by": report.laws_of_format_by,
+                "findings": report.findings.iter().map(as_json).collect::<Vec<_>>(),
+            });
+            out.emit(|| value, String::new)?;
+        }
+    } else {
+        for finding in all() {
+            out.raw(&format!("{finding}\n"))?;
+        }
+        let rows: Vec<Vec<String>> = reports.iter().map(row).collect();
+        out.raw(&table(&rows))?;
+    }
+    Ok(if all().next().is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
 
-    let PluginCommand::Check { files } = command;
-    let host = host()?;
-    let mut failed = false;
-    for file in files {
-        let path = file.display().to_string();
-        match check(&host, file) {
-            Ok((id, title)) => out.emit(
-                || json!({"file": path, "ok": true, "id": id, "title": title}),
-                || format!("{path}: ok, family `{id}`: {title}"),
-            )?,
-            Err(error) => {
-                failed = true;
-                out.emit(
-                    || json!({"file": path, "ok": false, "error": causes(&error)}),
-                    || format!("{path}: {}", causes(&error)),
-                )?;
-            }
+fn as_json(finding: &Finding) -> Value {
+    json!({
+        "family": finding.family,
+        "check": finding.check.to_string(),
+        "name": finding.name,
+        "why": finding.why,
+        "look": finding.look,
+    })
+}
+
+fn row(report: &FamilyReport) -> Vec<String> {
+    let state = match report.findings.len() {
+        0 => "ok".to_owned(),
+        1 => "1 finding".to_owned(),
+        count => format!("{count} findings"),
+    };
+    let apart = match report.not_applicable.len() {
+        0 => String::new(),
+        count => format!(" ({count} do not apply)"),
+    };
+    let mut laws = String::new();
+    if !report.laws.is_empty() {
+        let numbers: Vec<String> = report.laws.iter().map(u8::to_string).collect();
+        laws = format!("laws {}", numbers.join(" "));
+        if let Some(other) = &report.laws_of_format_by {
+            laws += &format!(", the others with `{other}`");
         }
     }
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-/// Loads a plugin and parses a line with it.
-#[cfg(feature = "wasm")]
-fn check(host: &toolglot_plugin_host::PluginHost, file: &PathBuf) -> Result<(String, String)> {
-    use toolglot::format::FinishReason;
-    use toolglot::{Family, Piece, Plan};
-
-    let family = host.load(file)?;
-    let plan = Plan::default();
-    family.format(&plan)?.validate()?;
-    let mut session = family.session(&plan, toolglot::parsers::SessionOptions::default())?;
-    let mut events = Vec::new();
-    session.feed(&[Piece::text("A line of text.")], &mut events);
-    session.finish(FinishReason::Stop, &mut events);
-    let manifest = family.manifest();
-    Ok((manifest.id.clone(), manifest.title.clone()))
-}
-
-#[cfg(not(feature = "wasm"))]
-pub(crate) fn run(_: &PluginCommand, _: &SourceArgs, _: &mut Output) -> Result<ExitCode> {
-    anyhow::bail!("this build has no plugin support (feature `wasm`)")
-}
-
-/// The host for plugins named by the user, with the user's cache.
-#[cfg(feature = "wasm")]
-pub(crate) fn host() -> Result<toolglot_plugin_host::PluginHost> {
-    use toolglot_plugin_host::{HostConfig, PluginHost};
-
-    let mut config = HostConfig::default();
-    config.cache = HostConfig::user_cache();
-    Ok(PluginHost::new(config)?)
+    vec![
+        report.id.clone(),
+        state,
+        format!("{} cases", report.own_cases),
+        format!("{} of the corpus{apart}", report.corpus_passed),
+        laws,
+    ]
 }

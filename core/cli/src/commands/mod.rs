@@ -14,4 +14,6 @@ pub(crate) mod generate;
 pub(crate) mod grammar;
 pub(crate) mod pack;
 pub(crate) mod parse;
+pub(crate) mod plugin;
 pub(crate) mod render;
+pub(crate) mod test;

@@ -1,0 +1,20 @@
+//! Law 6: the chat template and the format are one.
+
+use proptest::prelude::*;
+use toolglot::Family;
+
+use super::{Samples, assert_same, fail, hold, holds_marker, parse_text, plan};
+use crate::sample::{Sample, sample};
+use crate::template::Writer;
+
+pub(super) fn template_reads_back(family: &dyn Family, samples: &Samples) -> Result<(), String> {
+    let writer = Writer::new(family)?;
+    writer.check_prompt()?;
+    hold(samples, &sample(0..3), |Sample { tools, mut turn }| {
+        writer.fit(&mut turn);
+        prop_assume!(!holds_marker(family, &turn.content) && !holds_marker(family, &turn.reasoning));
+        let body = writer.body(&tools, &mut turn).or_else(fail)?;
+        let events = parse_text(family, &plan(tools), &body)?;
+        assert_same(&events, &turn, &body)
+    })
+}

@@ -1,0 +1,72 @@
+//! Every compiled-in family on the workbench.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use toolglot_parsers::Registry;
+use toolglot_tests::folder;
+use toolglot_workbench::{Bench, Check, Checks, FamilyReport};
+
+const NOTHING: fn() -> Checks =
+    || Checks { cases: false, snapshots: false, laws: false, detection: false, ..Checks::default() };
+
+/// Checks every family that has a folder; fails with all that is wrong but for `besides`.
+fn check(checks: Checks, besides: &[Check]) -> Vec<FamilyReport> {
+    let ids = folder::ids().unwrap();
+    let homes: BTreeMap<_, _> = ids.iter().map(|id| (id.clone(), folder::families().join(id))).collect();
+    let bench = Bench::new(Registry::builtin().unwrap(), homes).unwrap();
+    let reports = bench.check(&ids, &checks);
+    let checked: Vec<&str> = reports.iter().map(|report| report.id.as_str()).collect();
+    assert_eq!(checked, ids, "each folder is a compiled-in family");
+    let mut wrong = String::new();
+    let findings = reports.iter().flat_map(|report| &report.findings);
+    for finding in findings.filter(|finding| !besides.contains(&finding.check)) {
+        let _ = writeln!(wrong, "{finding}");
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    reports
+}
+
+#[test]
+fn cases_and_corpus_mean_what_they_say() {
+    let reports = check(Checks { cases: true, ..NOTHING() }, &[]);
+    for report in &reports {
+        println!("{}: {} corpus cases, not {:?}", report.id, report.corpus_passed, report.not_applicable);
+        assert!(report.corpus_passed > 15, "{}: only {} corpus cases", report.id, report.corpus_passed);
+    }
+}
+
+/// `INSTA_UPDATE=always cargo test -p toolglot-tests` and `cargo insta review` accept what has changed, as
+/// `toolglot test DIR --accept` does.
+#[test]
+fn snapshots_are_what_was_accepted() {
+    let reports = check(Checks { cases: true, snapshots: true, ..NOTHING() }, &[Check::Snapshot]);
+    let mut wrong = Vec::new();
+    for report in reports {
+        wrong.extend(report.strays.iter().map(|stray| format!("{} belongs to nothing", stray.display())));
+        for (snapshot, record) in report.records.iter().filter(|(_, record)| !record.is_empty()) {
+            let mut settings = insta::Settings::clone_current();
+            settings.set_snapshot_path(snapshot.path().parent().unwrap());
+            settings.set_prepend_module_to_snapshot(false);
+            settings.set_omit_expression(true);
+            let name = snapshot.path().file_stem().unwrap().to_string_lossy().into_owned();
+            // insta panics on a difference; this wants to see them all.
+            let same = catch_unwind(AssertUnwindSafe(|| {
+                settings.bind(|| insta::assert_snapshot!(name, record.to_string()));
+            }));
+            wrong.extend(same.is_err().then(|| snapshot.path().display().to_string()));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn laws_hold() {
+    check(Checks { laws: true, ..NOTHING() }, &[]);
+}
+
+#[test]
+fn templates_name_their_families() {
+    check(Checks { detection: true, ..NOTHING() }, &[]);
+}
