@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use serde_json::json;
-use toolglot::format::{Args as CallArgs, Call, MemberValue};
+use toolglot::format::{Args as CallArgs, Call, MemberValue, Strings, Words};
 use toolglot::parsers::{print, to_text};
 use toolglot::{Format, Plan, Registry, Turn};
 
