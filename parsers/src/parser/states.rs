@@ -60,8 +60,12 @@ impl Machine {
         self.pending_ws = 0;
         if drop_ws {
             let in_held = ws.min(held.len());
-            held.drain(..in_held);
             used = (ws - in_held).min(seen);
+            let space = held.drain(..in_held).chain(bytes[..used].iter().copied());
+            if !self.weak.is_empty() {
+                // Framing only if the weak framing in front of it is.
+                self.weak.extend(space);
+            }
         }
         let at = self.at + used as u64 - held.len() as u64;
         match state.fallback {
@@ -201,6 +205,12 @@ impl Machine {
             let in_held = &held[ws_from.min(from)..];
             let behind = &bytes[ws_from.saturating_sub(from)..];
             self.start_call(start_at - (found.start - ws_from) as u64, in_held, behind, resume);
+        }
+        if action.weak && self.call.is_none() {
+            if self.weak.is_empty() {
+                self.weak_at = start_at - (found.start - ws_from) as u64;
+            }
+            self.weak.extend(held.iter().chain(bytes).take(found.start).skip(ws_from));
         }
         self.arrive(p, &action, &literal, start_at);
         // What was looked at behind the literal.
