@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Channel, Notation, Words};
+use crate::{Channel, NameNode, Notation, TypeLit, Words};
 
 /// A node of a family's format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,7 +21,8 @@ pub enum Format {
     /// Free text. It runs up to whatever literal may follow it, or to the end of the turn.
     Text(Text),
     /// The tool's name. Strict: a planned tool's name. Lenient: anything up to the literal that follows.
-    /// Both only among [`NameNode::only`], where that holds names.
+    /// Both only among [`NameNode::only`], where that holds names, and inside a [`NameNode::header`], where
+    /// there is one.
     Name(NameNode),
     /// The call's id. Strict: as `style` says. Lenient: anything up to the literal that follows.
     Id(IdNode),
@@ -31,7 +32,8 @@ pub enum Format {
     Key(NameNode),
     /// A parameter's value, inside [`TaggedArgs::param`] only.
     Value(ValueNode),
-    /// A word that states the type of the value that follows, inside [`TaggedArgs::param`] only.
+    /// A word that states the type of the value that follows, inside [`TaggedArgs::param`] only and between
+    /// two literals.
     TypeLit(TypeLit),
     /// One node after the other.
     Seq(Vec<Format>),
@@ -129,16 +131,6 @@ pub struct Text {
     pub excluding: Vec<String>,
 }
 
-/// A tool's or parameter's name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct NameNode {
-    /// The only names that may stand here, in either reading, such as a recipient with a body of its own
-    /// kind. Empty: any name.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub only: Vec<String>,
-}
-
 /// How call ids look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -166,7 +158,8 @@ pub enum Args {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaggedArgs {
-    /// One parameter: holds one [`Format::Key`] and one [`Format::Value`].
+    /// One parameter: each way through it holds one [`Format::Key`] and, behind it, one [`Format::Value`].
+    /// Of several ways the first that can hold the value is printed.
     pub param: Box<Format>,
     /// What stands between two parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -187,16 +180,6 @@ pub struct ValueNode {
     /// them for the value's end where the closing literal was forgotten.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub excluding: Vec<String>,
-}
-
-/// A word that depends on the type of the value beside it, such as `string="true"`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TypeLit {
-    /// Written when the value is a string (then raw).
-    pub string: String,
-    /// Written for every other type (then JSON).
-    pub other: String,
 }
 
 /// Python keyword arguments. Strict: both kinds of quotes and the escapes that Python has, in any order.

@@ -1,6 +1,6 @@
 //! What a format must be before anything is derived from it.
 
-use crate::{Args, Format, Keys, MemberValue, ObjectNode, ValueNode};
+use crate::{Args, Format, Keys, MemberValue, ObjectNode, ValueNode, ValueType};
 
 /// A format that cannot work, with the path of the node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +49,18 @@ fn check(node: &Format, path: &str, place: Place) -> Result<(), FormatError> {
         Format::Key(_) | Format::Value(_) | Format::TypeLit(_) if place != Place::Param => {
             return fail("this node belongs inside the `param` of tagged arguments");
         }
+        Format::Key(key) if key.header.is_some() => return fail("a parameter's name has no header"),
+        Format::Name(name) if !name.only.is_empty() && (name.header.is_some() || name.escape.is_some()) => {
+            return fail("a name limited by `only` has neither `header` nor `escape`");
+        }
+        Format::TypeLit(word) => {
+            if let Some(of) = ValueType::ALL.into_iter().find(|&of| word.word(of).is_none_or(str::is_empty)) {
+                return fail(&format!("no word for type {of:?}; give it one or set `other`"));
+            }
+        }
+        Format::Seq(nodes) if !words_stand_between_literals(nodes) => {
+            return fail("a type word has to stand between two literals");
+        }
         Format::Call(_) if place != Place::Turn => return fail("a call stands inside a call"),
         Format::Call(body) => {
             if !body.any(&mut |node| matches!(node, Format::Name(_)) || holds(node, &MemberValue::Name)) {
@@ -59,13 +71,8 @@ fn check(node: &Format, path: &str, place: Place) -> Result<(), FormatError> {
             }
         }
         Format::Args(Args::Tagged(tagged)) => {
-            for (what, count) in [
-                ("key", count(&tagged.param, &|node| matches!(node, Format::Key(_)))),
-                ("value", count(&tagged.param, &|node| matches!(node, Format::Value(_)))),
-            ] {
-                if count != 1 {
-                    return fail(&format!("`param` needs one `{what}`, it has {count}"));
-                }
+            if let Err(why) = check_param(&tagged.param) {
+                return fail(&why);
             }
         }
         Format::Args(Args::Json(notation))
@@ -115,8 +122,94 @@ fn steps(node: &Format) -> Vec<String> {
     }
 }
 
-fn count(node: &Format, test: &dyn Fn(&Format) -> bool) -> usize {
-    usize::from(test(node)) + node.children().into_iter().map(|child| count(child, test)).sum::<usize>()
+/// Each way through a parameter holds one key and, behind it, one value.
+fn check_param(param: &Format) -> Result<(), String> {
+    for (what, test) in [("key", is_key as fn(&Format) -> bool), ("value", is_value)] {
+        let (least, most) = ways(param, &test);
+        if (least, most) != (1, 1) {
+            let count = if least == most { least.to_string() } else { format!("{least} to {most}") };
+            return Err(format!("`param` needs one `{what}` on each way through it, it has {count}"));
+        }
+    }
+    if bare_word(param) {
+        return Err("a type word has to stand between two literals of a `seq`".into());
+    }
+    if let Some((first, second)) = wrong_order(param) {
+        let lenient = if first == "type_lit" { ", unless it is `lenient`" } else { "" };
+        return Err(format!("in `param` the `{second}` has to stand before the `{first}`{lenient}"));
+    }
+    Ok(())
+}
+
+fn is_key(node: &Format) -> bool {
+    matches!(node, Format::Key(_))
+}
+
+fn is_word(node: &Format) -> bool {
+    matches!(node, Format::TypeLit(_))
+}
+
+/// A type word that is no member of a sequence.
+fn bare_word(node: &Format) -> bool {
+    let within = |child: &Format| bare_word(child) || is_word(child) && !matches!(node, Format::Seq(_));
+    node.children().into_iter().any(within)
+}
+
+fn is_value(node: &Format) -> bool {
+    matches!(node, Format::Value(_))
+}
+
+/// A type word runs from one literal to the next, so that a word that nobody knows has an end, too.
+fn words_stand_between_literals(nodes: &[Format]) -> bool {
+    let literal = |at: Option<usize>| at.is_some_and(|at| matches!(nodes.get(at), Some(Format::Lit(_))));
+    let words = (0..nodes.len()).filter(|&at| matches!(nodes[at], Format::TypeLit(_)));
+    words.into_iter().all(|at| literal(at.checked_sub(1)) && literal(Some(at + 1)))
+}
+
+/// How many nodes of a kind the shortest and the longest way through hold.
+fn ways(node: &Format, test: &dyn Fn(&Format) -> bool) -> (usize, usize) {
+    let own = usize::from(test(node));
+    let inner: Vec<(usize, usize)> = node.children().into_iter().map(|child| ways(child, test)).collect();
+    let most = || inner.iter().map(|way| way.1).max().unwrap_or(0);
+    let (least, most) = match node {
+        // A lenient branch is a way of its own; a lenient member may be gone without.
+        Format::Alt(_) => (inner.iter().map(|way| way.0).min().unwrap_or(0), most()),
+        Format::Seq(nodes) => inner.iter().zip(nodes).fold((0, 0), |(least, most), (way, node)| {
+            (least + if matches!(node, Format::Lenient(_)) { 0 } else { way.0 }, most + way.1)
+        }),
+        Format::Opt(_) => (0, most()),
+        Format::Rep(rep) => {
+            let times = if rep.max == Some(1) { 1 } else { 2 };
+            (if rep.min == 0 { 0 } else { inner[0].0 }, most() * times)
+        }
+        _ => (inner.iter().map(|way| way.0).sum(), inner.iter().map(|way| way.1).sum()),
+    };
+    (least + own, most + own)
+}
+
+/// A part of a sequence that needs an earlier one: the part and what should stand before it.
+fn wrong_order(node: &Format) -> Option<(&'static str, &'static str)> {
+    if let Format::Seq(nodes) = node {
+        let first = |test: fn(&Format) -> bool| nodes.iter().position(|node| node.any(&mut { test }));
+        if let (Some(key), Some(value)) = (first(is_key), first(is_value))
+            && value < key
+        {
+            return Some(("value", "key"));
+        }
+        if let (Some(word), Some(value)) = (first(is_word), first(is_value))
+            && value < word
+        {
+            return Some(("value", "type_lit"));
+        }
+        // What is written before a key has to be the same for every value.
+        let strict = |node: &Format| !matches!(node, Format::Lenient(_)) && node.any(&mut is_word);
+        if let (Some(word), Some(key)) = (nodes.iter().position(strict), first(is_key))
+            && word < key
+        {
+            return Some(("type_lit", "key"));
+        }
+    }
+    node.children().into_iter().find_map(wrong_order)
 }
 
 fn holds(node: &Format, wanted: &MemberValue) -> bool {
@@ -149,7 +242,33 @@ mod tests {
         assert!(error(json!({"opt": {"name": {}}})).starts_with("format.opt: this node belongs"));
         assert!(error(json!({"call": {"name": {}}})).contains("needs `args`"));
         let param = json!({"call": {"seq": [{"name": {}}, {"args": {"tagged": {"param": {"key": {}}}}}]}});
-        assert_eq!(error(param), "format.call.seq[1]: `param` needs one `value`, it has 0");
+        assert_eq!(
+            error(param),
+            "format.call.seq[1]: `param` needs one `value` on each way through it, it has 0"
+        );
+        let param = |param: serde_json::Value| json!({"call": {"seq": [{"name": {}}, {"args": {"tagged": {"param": param}}}]}});
+        let cdata = json!({"alt": [{"value": {}}, {"seq": [{"lit": "["}, {"value": {}}, {"lit": "]"}]}]});
+        let good = param(json!({"seq": [{"key": {}}, {"lit": "="}, cdata, {"lit": ";"}]}));
+        assert_eq!(serde_json::from_value::<Format>(good).unwrap().validate(), Ok(()));
+        let some = json!({"alt": [{"value": {}}, {"lit": "x"}]});
+        assert!(error(param(json!({"seq": [{"key": {}}, {"lit": "="}, some]}))).ends_with("it has 0 to 1"));
+        let word = |word: serde_json::Value| {
+            param(
+                json!({"seq": [{"key": {}}, {"lit": "="}, {"type_lit": word}, {"lit": ":"}, {"value": {}}]}),
+            )
+        };
+        assert!(error(word(json!({"string": "s", "number": "n"}))).ends_with("or set `other`"));
+        let bare = json!({"seq": [{"key": {}}, {"lit": "="}, {"opt": {"type_lit": {"string": "s", "other": "o"}}}, {"lit": ":"}, {"value": {}}]});
+        assert!(error(param(bare)).contains("between two literals"));
+        let early = |word: serde_json::Value| {
+            param(json!({"seq": [{"lit": "<"}, word, {"key": {}}, {"lit": "="}, {"value": {}}]}))
+        };
+        let word = json!({"seq": [{"lit": "t="}, {"type_lit": {"string": "s", "other": "o"}}, {"lit": ":"}]});
+        assert!(error(early(word.clone())).ends_with("unless it is `lenient`"));
+        let lenient = early(json!({"lenient": word}));
+        assert_eq!(serde_json::from_value::<Format>(lenient).unwrap().validate(), Ok(()));
+        let late = json!({"seq": [{"value": {}}, {"lit": "="}, {"key": {}}]});
+        assert!(error(param(late)).ends_with("the `key` has to stand before the `value`"));
         let call = json!({"call": {"object": {"members": [{"key": "n", "is": "name"}, {"key": "a", "is": "args"}]}}});
         let bounded = json!({"rep": {"of": {"alt": [call, {"lit": "x"}]}, "max": 3}});
         assert!(error(bounded).contains("no bounds"));

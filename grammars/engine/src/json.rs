@@ -11,7 +11,7 @@ use crate::grammar::Expr;
 use crate::terminal::{Pattern, TerminalSpec, TextRules};
 use rustc_hash::FxHashMap;
 use serde_json::Value;
-use toolglot_schema::{ArrayRules, Node, NodeId, NumberRules, ObjectRules, Schema, StringRules};
+use toolglot_schema::{ArrayRules, Node, NodeId, NumberRules, ObjectRules, Schema, StringRules, TypeSet};
 
 /// How JSON is written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -241,14 +241,33 @@ impl<'a> JsonLowering<'a> {
         Ok(value)
     }
 
-    /// Any JSON value but a string.
-    pub(crate) fn any_but_string(&mut self) -> Result<Expr, GrammarError> {
-        let value = self.any()?;
-        let object = self.any_object()?;
-        let array = self.list(Vec::new(), value, 0, None)?;
-        let number = self.b.number(Number::default())?;
-        let words = self.words(["true", "false", "null"].map(str::to_string));
-        Ok(self.b.alt(&[object, array, number, words]))
+    /// Any JSON value of these types; strings only with `strings`.
+    pub(crate) fn any_of(&mut self, types: TypeSet, strings: bool) -> Result<Expr, GrammarError> {
+        let mut parts = Vec::new();
+        if types.contains(TypeSet::OBJECT) {
+            parts.push(self.any_object()?);
+        }
+        if types.contains(TypeSet::ARRAY) {
+            let value = self.any()?;
+            parts.push(self.list(Vec::new(), value, 0, None)?);
+        }
+        if strings && types.contains(TypeSet::STRING) {
+            parts.push(self.string(&StringRules::default())?);
+        }
+        if types.contains(TypeSet::INTEGER) {
+            let integer = !types.contains(TypeSet::NUMBER);
+            parts.push(self.b.number(Number { integer, ..Number::default() })?);
+        }
+        let words = [(TypeSet::BOOLEAN, "true"), (TypeSet::BOOLEAN, "false"), (TypeSet::NULL, "null")];
+        let words = words.into_iter().filter(|(of, _)| types.contains(*of));
+        let words = self.words(words.map(|(_, word)| word.to_string()));
+        parts.push(words);
+        Ok(self.b.alt(&parts))
+    }
+
+    /// The whole numbers among the numbers that follow the rules.
+    pub(crate) fn integers(&mut self, id: NodeId, rules: &NumberRules) -> Result<Expr, GrammarError> {
+        self.number(id, &NumberRules { integer: true, ..rules.clone() })
     }
 
     /// Any JSON object.

@@ -52,7 +52,7 @@ fn with_builtins<'a>(
 /// The branch for functions, for these names only.
 fn rename(call: &Format, names: &[String]) -> Format {
     map(call, &|node| match node {
-        Format::Name(_) => Some(Format::Name(NameNode { only: names.to_vec() })),
+        Format::Name(_) => Some(Format::Name(NameNode { only: names.to_vec(), ..NameNode::default() })),
         _ => None,
     })
 }
@@ -61,7 +61,7 @@ fn rename(call: &Format, names: &[String]) -> Format {
 fn builtin(call: &Format, tool: &Tool) -> Format {
     let raw = is_raw(tool);
     map(call, &|node| match node {
-        Format::Name(_) => Some(Format::Name(NameNode { only: vec![tool.name.clone()] })),
+        Format::Name(_) => Some(Format::Name(NameNode { only: vec![tool.name.clone()], ..NameNode::default() })),
         Format::Args(_) if raw => Some(Format::Args(Args::Raw(RawArgs { key: PROGRAM.into() }))),
         Format::Lit(lit) => match lit.text.as_str() {
             " to=functions." => Some(Format::Lit(recipient())),

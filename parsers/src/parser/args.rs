@@ -441,7 +441,7 @@ impl Machine {
         let region = &p.regions[usize::from(id)];
         let end = found.map_or(self.pending.len(), |found| found.start);
         match &region.kind {
-            RegionKind::Name | RegionKind::Id | RegionKind::Key => match found {
+            RegionKind::Name(_) | RegionKind::Id | RegionKind::Key(_) | RegionKind::Type(_) => match found {
                 Some(found) => {
                     self.word.extend_from_slice(&self.pending[..found.start]);
                     self.end_word(p, id, found.start);
@@ -479,7 +479,7 @@ impl Machine {
         let region = &p.regions[usize::from(id)];
         let stopped = reason == FinishReason::Stop;
         match &region.kind {
-            RegionKind::Name if stopped && !self.word.trim_ascii().is_empty() => {
+            RegionKind::Name(_) if stopped && !self.word.trim_ascii().is_empty() => {
                 self.end_word(p, id, 0);
                 true
             }

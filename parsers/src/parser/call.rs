@@ -3,12 +3,12 @@
 use std::cell::OnceCell;
 
 use serde_json::Value;
-use toolglot_format::{Channel, Event, FinishReason, MalformedReason, Plan};
+use toolglot_format::{Channel, Event, FinishReason, HeaderWord, MalformedReason, Plan};
 use toolglot_schema::{Options, Schema, TypeSet};
 
 use super::out::Target;
 use super::{Machine, Mode, is_ws};
-use crate::program::{Program, RegionId, RegionKind, Step};
+use crate::program::{NameRules, Program, RegionId, RegionKind, Step};
 
 /// Longest tool name; what is longer is none.
 const MAX_NAME: usize = 256;
@@ -21,9 +21,9 @@ pub(crate) struct Tools {
 }
 
 impl Tools {
-    /// `typed`: schemas are needed.
-    pub(crate) fn new(plan: &Plan, typed: bool) -> Self {
-        let schemas = plan.tools.iter().filter(|_| typed);
+    /// `schemas`: they are needed.
+    pub(crate) fn new(plan: &Plan, schemas: bool) -> Self {
+        let schemas = plan.tools.iter().filter(|_| schemas);
         Tools {
             names: plan.tools.iter().map(|tool| tool.name.clone()).collect(),
             schemas: schemas.map(|tool| (tool.parameters.clone(), OnceCell::new())).collect(),
@@ -42,6 +42,21 @@ impl Tools {
 
     fn index(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|known| known == name)
+    }
+
+    /// The only tool that takes these arguments: it declares their keys, and they hold what it requires.
+    fn infer(&self, arguments: &str) -> Option<String> {
+        let arguments: Value = serde_json::from_str(arguments).ok()?;
+        let keys = arguments.as_object()?;
+        let mut fitting = self.schemas.iter().zip(&self.names).filter(|((document, _), _)| {
+            let declared =
+                |key: &String| document.pointer("/properties").is_some_and(|p| p.get(key).is_some());
+            let required = document.get("required").and_then(Value::as_array);
+            let mut required = required.into_iter().flatten().filter_map(Value::as_str);
+            keys.keys().all(declared) && required.all(|key| keys.contains_key(key))
+        });
+        let (_, name) = fitting.next()?;
+        fitting.next().is_none().then(|| name.clone())
     }
 
     fn schema(&self, tool: &str) -> Option<&Schema> {
@@ -72,6 +87,8 @@ pub(crate) struct CallState {
     pub(crate) id: Option<String>,
     /// Whether the call was told of.
     pub(crate) started: bool,
+    /// An id stands where the name should.
+    pub(crate) nameless: bool,
     /// Whether markers show that this is a call; otherwise it may still turn out to be text.
     pub(crate) framed: bool,
     /// Where text goes on if it does.
@@ -82,8 +99,10 @@ pub(crate) struct CallState {
     pub(crate) key: String,
     /// Where the key stood, until its value comes.
     pub(crate) key_span: Option<(u64, u64)>,
-    /// What a literal said about the next value: raw or JSON.
+    /// What a type word said about the next value: raw or JSON.
     pub(crate) value_raw: Option<bool>,
+    /// The word stood before the key that it belongs to.
+    pub(crate) word_first: bool,
     /// Junk from before the name was known, not reported yet.
     pub(crate) junk: Vec<(u64, u64)>,
 }
@@ -100,6 +119,11 @@ pub(crate) enum CallArgs {
     },
 }
 
+/// Whether the word is an id as other formats write them, copied from the conversation.
+fn is_foreign_id(word: &str) -> bool {
+    ["call_", "call-", "chatcmpl-tool-", "toolu_"].iter().any(|start| word.starts_with(start))
+}
+
 impl Machine {
     /// A call begins at offset `at`; `held` and `bytes` are the input from there.
     pub(super) fn start_call(&mut self, at: u64, held: &[u8], bytes: &[u8], resume: RegionId) {
@@ -114,12 +138,14 @@ impl Machine {
             name: None,
             id: None,
             started: false,
+            nameless: false,
             framed: false,
             resume,
             args: CallArgs::None,
             key: String::new(),
             key_span: None,
             value_raw: None,
+            word_first: false,
             junk: Vec::new(),
         });
     }
@@ -131,6 +157,34 @@ impl Machine {
             && !call.started
         {
             call.name = Some(name);
+        }
+    }
+
+    /// The word that holds the name was read.
+    fn name_word(&mut self, rules: &NameRules, word: Vec<u8>, at: u64) {
+        if rules.header.is_none() && rules.escape.is_none() {
+            return self.name(word, at);
+        }
+        let word = self.decode(word, at);
+        let word = rules.escape.map_or(word.clone(), |escape| escape.read(&word));
+        let Some(header) = &rules.header else { return self.name(word.into_bytes(), at) };
+        let HeaderWord { name, index, prefixed } = header.read(&word);
+        let framed = prefixed || index.is_some();
+        let bare = name.is_empty() || name.bytes().all(|byte| byte.is_ascii_digit());
+        let nameless = bare || !framed && is_foreign_id(name);
+        if self.tools.is_planned(name) || !nameless {
+            self.name(name.to_owned().into_bytes(), at);
+        } else if let Some(call) = &mut self.call {
+            call.nameless = true;
+        }
+        self.id(word.into_bytes(), at);
+    }
+
+    /// A call that came with an id but without a name: the tool that its arguments fit, if it is the only one.
+    fn infer_name(&mut self) {
+        let Some(call) = &mut self.call else { return };
+        if call.nameless && call.name.is_none() {
+            call.name = self.tools.infer(self.out.held());
         }
     }
 
@@ -204,6 +258,7 @@ impl Machine {
     pub(super) fn end_call(&mut self, whole: bool, at: u64) {
         self.end_junk(at);
         self.lost_key();
+        self.infer_name();
         if self.call.as_ref().is_some_and(|call| call.framed || call.started) {
             self.confirm_name();
         }
@@ -242,7 +297,7 @@ impl Machine {
     pub(super) fn no_call(&mut self, at: u64) {
         match &self.call {
             None => {}
-            Some(call) if call.started || call.name.is_some() => self.end_call(true, at),
+            Some(call) if call.started || call.nameless || call.name.is_some() => self.end_call(true, at),
             Some(_) => {
                 self.end_junk(at);
                 let junk = self.call.take().map(|call| call.junk).unwrap_or_default();
@@ -286,6 +341,7 @@ impl Machine {
 
     /// The input ended inside a call.
     pub(super) fn cut_call(&mut self, p: &Program, reason: FinishReason, at: u64) {
+        self.infer_name();
         let Some(call) = &self.call else { return };
         let (start, framed, started) = (call.start, call.framed, call.started);
         if !framed && !started {
@@ -334,7 +390,7 @@ impl Machine {
             Step::Found(found) => (found.start, true),
             Step::More(hold) => (hold, false),
         };
-        if region.kind == RegionKind::Name {
+        if let RegionKind::Name(_) = region.kind {
             let framed = self.call.as_ref().is_some_and(|call| call.framed);
             for i in 0..end {
                 let byte = if i < from { self.pending[i] } else { bytes[i - from] };
@@ -403,8 +459,8 @@ impl Machine {
         let at = self.pending_at() + end as u64;
         let word_at = at - self.word.len() as u64;
         let mut next = region.done;
-        match region.kind {
-            RegionKind::Name => {
+        match &region.kind {
+            RegionKind::Name(rules) => {
                 let listed = region
                     .by_name
                     .iter()
@@ -413,16 +469,33 @@ impl Machine {
                     return self.leave_word(p, id, end);
                 };
                 next = *state;
-                self.name(word, word_at);
+                self.name_word(rules, word, word_at);
             }
             RegionKind::Id => self.id(word, word_at),
-            _ => {
+            RegionKind::Type(words) => {
+                let known = std::str::from_utf8(&word).ok().and_then(|word| words.is_raw(word));
+                if let Some(call) = &mut self.call {
+                    call.value_raw = known;
+                    call.word_first = call.key_span.is_none();
+                }
+                if known.is_none() {
+                    self.junk_from = Some(word_at);
+                    self.end_junk(at);
+                }
+            }
+            kind => {
                 self.lost_key();
                 let key = self.decode(word, word_at);
+                let key = match kind {
+                    RegionKind::Key(Some(escape)) => escape.read(&key),
+                    _ => key,
+                };
                 if let Some(call) = &mut self.call {
                     call.key = key;
                     call.key_span = Some((word_at, at));
-                    call.value_raw = None;
+                    if !std::mem::take(&mut call.word_first) {
+                        call.value_raw = None;
+                    }
                 }
             }
         }

@@ -90,9 +90,10 @@ impl Machine {
                         p.regions[usize::from(region)].kind,
                         RegionKind::Value { .. }
                             | RegionKind::Raw(_)
-                            | RegionKind::Name
+                            | RegionKind::Name(_)
                             | RegionKind::Id
-                            | RegionKind::Key
+                            | RegionKind::Key(_)
+                            | RegionKind::Type(_)
                     )
                 {
                     self.settle_region(p, region, Some(found));

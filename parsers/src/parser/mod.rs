@@ -100,7 +100,7 @@ impl Parser {
     /// types, their schemas.
     pub fn new(program: Arc<Program>, plan: &Plan, _options: SessionOptions) -> Self {
         let machine = Machine {
-            tools: Tools::new(plan, program.is_typed()),
+            tools: Tools::new(plan, program.is_typed() || program.infers_names()),
             out: Out::new(),
             mode: Mode::At(0),
             pending: Vec::new(),
@@ -254,7 +254,9 @@ impl Machine {
         match &p.regions[usize::from(region)].kind {
             RegionKind::Text(channel) => self.text(p, region, *channel, bytes),
             RegionKind::Junk => self.junk(p, region, bytes),
-            RegionKind::Name | RegionKind::Id | RegionKind::Key => self.in_word(p, region, bytes),
+            RegionKind::Name(_) | RegionKind::Id | RegionKind::Key(_) | RegionKind::Type(_) => {
+                self.in_word(p, region, bytes)
+            }
             RegionKind::Raw(_) => self.in_raw(p, region, bytes),
             RegionKind::Value { .. } => self.in_value(p, region, bytes),
             RegionKind::Json | RegionKind::Python => self.in_json(p, region, bytes),

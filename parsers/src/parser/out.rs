@@ -268,7 +268,12 @@ impl Out {
         self.events.push(Event::Malformed { span, reason, raw });
     }
 
-    /// The arguments that waited for a name.
+    /// The arguments that wait for a name.
+    pub(crate) fn held(&self) -> &str {
+        &self.held
+    }
+
+    /// The arguments that waited for a name, which is known or will not come.
     pub(crate) fn take_held(&mut self) -> String {
         if self.target == Target::Held {
             self.settle();

@@ -156,7 +156,9 @@ impl Machine {
                 self.no_call(self.pending_at());
             }
             RegionKind::Junk => {}
-            RegionKind::Name | RegionKind::Id | RegionKind::Key => self.word.clear(),
+            RegionKind::Name(_) | RegionKind::Id | RegionKind::Key(_) | RegionKind::Type(_) => {
+                self.word.clear()
+            }
             RegionKind::Value { .. } => self.start_value(p),
             RegionKind::Json => self.start_json(p),
             RegionKind::Python => self.start_python(p),
@@ -250,9 +252,6 @@ impl Machine {
                     } else {
                         if let Some(call) = &mut self.call {
                             call.framed |= !action.weak || call.name.is_some();
-                            if let Some(raw) = action.raw {
-                                call.value_raw = Some(raw);
-                            }
                         }
                         self.confirm_name();
                     }

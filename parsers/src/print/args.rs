@@ -1,6 +1,8 @@
 //! Arguments in each encoding.
 
-use toolglot_format::{Call, Format, Notation, PythonicArgs, RawArgs, TaggedArgs};
+use std::cell::Cell;
+
+use toolglot_format::{Call, Format, Notation, PythonicArgs, RawArgs, TaggedArgs, ValueNode, ValueType};
 
 use super::json::{Unwritable, members, write};
 use super::{Page, PrintError, Printer, Stop};
@@ -26,6 +28,19 @@ pub(super) fn raw(call: &Call, raw: &RawArgs) -> Result<String, PrintError> {
         call: call.name.clone(),
         why: format!("this format writes one string, `{}`, and nothing else", raw.key),
     })
+}
+
+/// One parameter being printed.
+struct Param<'a> {
+    call: &'a Call,
+    key: &'a str,
+    /// Its value as JSON text, and the text of a string.
+    value: &'a str,
+    text: Option<String>,
+    /// Type words that may be left out are written.
+    with_types: bool,
+    /// A type word was written.
+    typed: Cell<bool>,
 }
 
 impl Printer<'_> {
@@ -92,68 +107,60 @@ impl Printer<'_> {
 
     pub(super) fn tagged(&self, tagged: &TaggedArgs, call: &Call, out: &mut Page) -> Result<(), Stop> {
         for (i, (key, value)) in arguments(call)?.into_iter().enumerate() {
+            let text = serde_json::from_str(value).ok();
+            let mut param =
+                Param { call, key: &key, value, text, with_types: false, typed: Cell::new(false) };
             if let (Some(sep), 1..) = (&tagged.sep, i) {
-                self.param(sep, call, (&key, value), &[], out)?;
+                self.param(sep, &param, Around::default(), out)?;
             }
-            self.param(&tagged.param, call, (&key, value), &[], out)?;
+            let mut page = Page::default();
+            let mut printed = self.param(&tagged.param, &param, Around::default(), &mut page);
+            if matches!(printed, Err(Stop::Error(PrintError::Ambiguous { .. }))) {
+                page = Page::default();
+                param.with_types = true;
+                printed = self.param(&tagged.param, &param, Around::default(), &mut page);
+            }
+            printed?;
+            out.extend(page);
         }
         Ok(())
     }
 
-    /// A part of one parameter. `after`: what follows the part within the parameter.
-    fn param(
-        &self,
-        node: &Format,
-        call: &Call,
-        pair: (&str, &str),
-        after: &[&Format],
-        out: &mut Page,
-    ) -> Result<(), Stop> {
-        let (key, value) = pair;
-        let text: Option<String> = serde_json::from_str(value).ok();
+    /// A part of one parameter.
+    fn param(&self, node: &Format, of: &Param<'_>, around: Around<'_>, out: &mut Page) -> Result<(), Stop> {
         match node {
             Format::Lit(lit) => out.lit(lit),
             Format::Ws(ws) => out.text(ws),
-            Format::Key(_) => out.text(key),
-            Format::TypeLit(word) => {
-                out.text(if text.is_some() { &word.string } else { &word.other });
-            }
-            Format::Value(node) => match text {
-                Some(text) if !node.quoted_strings => {
-                    let mut ends = terminators(after).into_iter().chain(node.excluding.iter().cloned());
-                    if let Some(marker) = ends.find(|end| text.contains(end.as_str())) {
-                        let (call, key) = (call.name.clone(), key.to_owned());
-                        return Err(PrintError::Terminator { call, key, marker }.into());
-                    }
-                    out.text(&text);
-                }
-                _ => self.write(call, value, &node.notation, out)?,
+            Format::Key(node) => match node.escape {
+                Some(escape) => out.text(&escape.write(of.key)),
+                None => out.text(of.key),
             },
+            Format::TypeLit(words) => {
+                of.typed.set(true);
+                out.text(words.word(ValueType::of_json(of.value)).ok_or(Stop::Misfit)?);
+            }
+            Format::Value(node) => self.value(node, of, around, out)?,
             Format::Seq(nodes) => {
-                let raw = serde_json::from_str::<String>(value).is_ok();
-                let marked = nodes.iter().any(|node| matches!(node, Format::TypeLit(_)));
-                let quoted =
-                    node.any(&mut |node| matches!(node, Format::Value(value) if value.quoted_strings));
-                if raw && !marked && !quoted {
-                    self.check_type(call, key, value)?;
-                }
+                let mut before = around.before.to_vec();
                 for (i, child) in nodes.iter().enumerate() {
-                    if matches!(child, Format::Lenient(_)) {
-                        continue;
+                    if !matches!(child, Format::Lenient(_)) {
+                        let after: Vec<&Format> =
+                            nodes[i + 1..].iter().chain(around.after.iter().copied()).collect();
+                        self.param(child, of, Around { before: &before, after: &after }, out)?;
                     }
-                    let after: Vec<&Format> = nodes[i + 1..].iter().chain(after.iter().copied()).collect();
-                    self.param(child, call, pair, &after, out)?;
+                    if !child.first_literals(&mut before) {
+                        before.clear();
+                    }
                 }
             }
-            Format::Alt(nodes) => {
-                let strict = nodes.iter().find(|node| !matches!(node, Format::Lenient(_)));
-                let Some(first) = strict else { return Err(Stop::Misfit) };
-                self.param(first, call, pair, after, out)?;
+            Format::Alt(nodes) => return self.param_choice(nodes, of, around, out),
+            Format::Opt(inner) if of.with_types && inner.any(&mut |n| matches!(n, Format::TypeLit(_))) => {
+                self.param(inner, of, around, out)?;
             }
             Format::Opt(_) | Format::Lenient(_) => {}
             Format::Rep(rep) => {
                 for _ in 0..rep.min {
-                    self.param(&rep.of, call, pair, after, out)?;
+                    self.param(&rep.of, of, around, out)?;
                 }
             }
             _ => return Err(Stop::Misfit),
@@ -161,52 +168,83 @@ impl Printer<'_> {
         Ok(())
     }
 
-    /// A raw string must read back as a string.
-    fn check_type(&self, call: &Call, key: &str, value: &str) -> Result<(), PrintError> {
-        let Ok(text) = serde_json::from_str::<String>(value) else { return Ok(()) };
-        let types = self.tools.types(&call.name, key);
-        let string_only = types == TypeSet::STRING;
-        if string_only || typed(&text, types, false) == quote(&text) {
-            return Ok(());
+    /// The first branch that can hold the value.
+    fn param_choice(
+        &self,
+        nodes: &[Format],
+        of: &Param<'_>,
+        around: Around<'_>,
+        out: &mut Page,
+    ) -> Result<(), Stop> {
+        let mut why = Stop::Misfit;
+        for (i, node) in nodes.iter().enumerate().filter(|(_, node)| !matches!(node, Format::Lenient(_))) {
+            let mut before = around.before.to_vec();
+            nodes.iter().enumerate().filter(|(other, _)| *other != i).for_each(|(_, other)| {
+                other.first_literals(&mut before);
+            });
+            let mut page = Page::default();
+            let typed = of.typed.get();
+            match self.param(node, of, Around { before: &before, ..around }, &mut page) {
+                Ok(()) => {
+                    out.extend(page);
+                    return Ok(());
+                }
+                Err(stop) => {
+                    of.typed.set(typed);
+                    if let Stop::Misfit = why {
+                        why = stop;
+                    }
+                }
+            }
         }
-        Err(PrintError::Ambiguous { call: call.name.clone(), key: key.to_owned() })
+        Err(why)
     }
+
+    fn value(
+        &self,
+        node: &ValueNode,
+        of: &Param<'_>,
+        around: Around<'_>,
+        out: &mut Page,
+    ) -> Result<(), PrintError> {
+        let (call, key) = (|| of.call.name.clone(), || of.key.to_owned());
+        let Some(text) = of.text.as_ref().filter(|_| !node.quoted_strings) else {
+            let types = self.tools.types(&of.call.name, of.key);
+            if !of.typed.get() && !node.quoted_strings && typed(of.value, types, false) != of.value {
+                return Err(PrintError::Ambiguous { call: call(), key: key() });
+            }
+            return self.write(of.call, of.value, &node.notation, out);
+        };
+        let ends = terminators(around.after).into_iter().chain(node.excluding.iter().cloned());
+        let mut ends = ends.chain(around.before.iter().cloned());
+        if let Some(marker) = ends.find(|end| text.contains(end.as_str())) {
+            return Err(PrintError::Terminator { call: call(), key: key(), marker });
+        }
+        if !of.typed.get() {
+            let types = self.tools.types(&of.call.name, of.key);
+            let string_only = types == TypeSet::STRING;
+            // A raw string must read back as a string.
+            if !string_only && typed(text, types, false) != quote(text) {
+                return Err(PrintError::Ambiguous { call: call(), key: key() });
+            }
+        }
+        out.text(text);
+        Ok(())
+    }
+}
+
+/// What stands around a part of a parameter.
+#[derive(Clone, Copy, Default)]
+struct Around<'a> {
+    /// Literals that could stand in the place of what comes next: a raw value must not begin with one.
+    before: &'a [String],
+    /// The nodes behind it within the parameter.
+    after: &'a [&'a Format],
 }
 
 /// The literals that end a raw value: those that may follow it at once, in any spelling.
 fn terminators(after: &[&Format]) -> Vec<String> {
     let mut out = Vec::new();
-    for node in after {
-        let passes = first_literals(node, &mut out);
-        if !passes {
-            break;
-        }
-    }
+    let _ = after.iter().all(|node| node.first_literals(&mut out));
     out
-}
-
-/// Collects the literals that the node can begin with; whether it can be empty.
-fn first_literals(node: &Format, out: &mut Vec<String>) -> bool {
-    match node {
-        Format::Lit(lit) => {
-            out.extend(lit.spellings().map(str::to_owned));
-            false
-        }
-        Format::Ws(_) => true,
-        Format::Seq(nodes) => nodes.iter().all(|node| first_literals(node, out)),
-        Format::Alt(nodes) => {
-            let passes: Vec<bool> = nodes.iter().map(|node| first_literals(node, out)).collect();
-            passes.contains(&true)
-        }
-        Format::Opt(node) => {
-            first_literals(node, out);
-            true
-        }
-        Format::Lenient(node) => {
-            first_literals(node, out);
-            true
-        }
-        Format::Rep(rep) => first_literals(&rep.of, out) || rep.min == 0,
-        _ => false,
-    }
 }

@@ -8,7 +8,7 @@ mod args;
 mod json;
 
 use toolglot_format::{
-    Args, Call, Channel, Format, Lit, Member, MemberValue, Notation, Plan, Rep, Strings, Turn,
+    Args, Call, Channel, Format, Header, Lit, Member, MemberValue, Notation, Plan, Rep, Strings, Turn,
 };
 
 use crate::parser::quote;
@@ -44,8 +44,8 @@ pub enum PrintError {
         /// The marker.
         marker: String,
     },
-    /// A raw string would be read as another type.
-    #[error("call `{call}`: the string in `{key}` would be read as another type in this format")]
+    /// A value would be read as another type.
+    #[error("call `{call}`: the value of `{key}` would be read as another type in this format")]
     Ambiguous {
         /// The tool's name.
         call: String,
@@ -337,7 +337,11 @@ impl Printer<'_> {
                 if !name.only.is_empty() && !name.only.contains(&call.name) {
                     return Err(Stop::Misfit);
                 }
-                out.text(&call.name);
+                match (&name.header, name.escape) {
+                    (Some(header), _) => out.text(&header.write(&call.name, self.index(header, call))),
+                    (None, Some(escape)) => out.text(&escape.write(&call.name)),
+                    (None, None) => out.text(&call.name),
+                }
             }
             Format::Id(_) => out.text(id(call)?),
             Format::Object(object) => self.object(&object.members, &object.notation, call, out)?,
@@ -348,6 +352,20 @@ impl Printer<'_> {
             _ => return Err(Stop::Misfit),
         }
         Ok(())
+    }
+
+    /// The number in a call's header: the one of its id where that is such a header, else the next in the turn.
+    fn index(&self, header: &Header, call: &Call) -> u64 {
+        let mut next = 0;
+        for other in self.parts.iter().flat_map(|part| &part.calls) {
+            let given = other.id.as_ref().and_then(|id| header.index_of(id, &other.name));
+            let index = given.unwrap_or(next);
+            if std::ptr::eq(other, call) {
+                return index;
+            }
+            next = index.saturating_add(1);
+        }
+        next
     }
 
     fn object(

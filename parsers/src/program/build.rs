@@ -7,8 +7,8 @@ use toolglot_format::{Channel, Format, FormatError, Member};
 use super::leaves::{Edge, LeafId, LeafKind, Leaves};
 use super::relax::relax;
 use super::{
-    Action, Entry, Expected, Fallback, Literal, Markers, Program, Region, RegionId, RegionKind, State,
-    StateId, To,
+    Action, Entry, Expected, Fallback, Literal, Markers, NameRules, Program, Region, RegionId, RegionKind,
+    State, StateId, To,
 };
 
 /// More states than any real format has; stops an adversarial one.
@@ -67,6 +67,7 @@ enum Kind {
     Name,
     Id,
     Key,
+    Type,
     Value,
     Json,
     Marked,
@@ -201,8 +202,7 @@ impl Builder<'_> {
     fn spellings(&self, leaf: LeafId, named: bool) -> Vec<(String, bool)> {
         match &self.leaves.all[usize::from(leaf)].kind {
             LeafKind::Lit(lit) => lit.spellings().map(|text| (text.to_owned(), lit.special)).collect(),
-            LeafKind::TypeLit { text, .. } => vec![(text.clone(), false)],
-            LeafKind::Name(only) if named => only.iter().map(|name| (name.clone(), false)).collect(),
+            LeafKind::Name(node) if named => node.only.iter().map(|name| (name.clone(), false)).collect(),
             _ => Vec::new(),
         }
     }
@@ -257,10 +257,6 @@ impl Builder<'_> {
                 starts: group.iter().any(|candidate| candidate.starts),
                 marker: is_distinctive(&text, special),
                 weak: !is_distinctive(&text, special) && !self.leaves.all[usize::from(leaves[0])].closes,
-                raw: match first {
-                    LeafKind::TypeLit { raw, .. } => Some(*raw),
-                    _ => None,
-                },
                 name: matches!(first, LeafKind::Name(_)),
             };
             let to = To::State(self.state(&leaves));
@@ -271,7 +267,7 @@ impl Builder<'_> {
     }
 
     fn is_free_name(&self, leaf: LeafId) -> bool {
-        matches!(&self.leaves.all[usize::from(leaf)].kind, LeafKind::Name(only) if only.is_empty())
+        matches!(&self.leaves.all[usize::from(leaf)].kind, LeafKind::Name(node) if node.only.is_empty())
     }
 
     /// Regions that a `{` announces.
@@ -290,7 +286,6 @@ impl Builder<'_> {
             starts: first.starts,
             weak: true,
             marker: false,
-            raw: None,
             name: false,
         });
         Some(Literal { entry: Entry { text: b"{".to_vec(), action }, special: false })
@@ -317,14 +312,15 @@ impl Builder<'_> {
             LeafKind::Text(channel) => Kind::Text(*channel == Channel::Reasoning),
             LeafKind::Name(_) => Kind::Name,
             LeafKind::Id => Kind::Id,
-            LeafKind::Key => Kind::Key,
+            LeafKind::Key(_) => Kind::Key,
+            LeafKind::Type(_) => Kind::Type,
             LeafKind::Value { .. } => Kind::Value,
             LeafKind::Json(None) => Kind::Json,
             LeafKind::Json(Some(_)) => Kind::Marked,
             LeafKind::Python => Kind::Python,
             LeafKind::Raw(_) => Kind::Raw,
             LeafKind::Object(_) => Kind::Object,
-            LeafKind::Lit(_) | LeafKind::TypeLit { .. } | LeafKind::Ws(_) | LeafKind::Extern => return None,
+            LeafKind::Lit(_) | LeafKind::Ws(_) | LeafKind::Extern => return None,
         })
     }
 
@@ -356,7 +352,7 @@ impl Builder<'_> {
         let free_name = candidates.iter().any(|candidate| self.is_free_name(candidate.leaf));
         let free = candidates.iter().find_map(|candidate| {
             let kind = self.kind(candidate.leaf)?;
-            let only = matches!(&self.leaves.all[usize::from(candidate.leaf)].kind, LeafKind::Name(only) if !only.is_empty());
+            let only = matches!(&self.leaves.all[usize::from(candidate.leaf)].kind, LeafKind::Name(node) if !node.only.is_empty());
             (kind != Kind::Object && (free_name || !only)).then(|| (kind, candidate.clone()))
         });
         let fallback = free.map(|(kind, first)| {
@@ -420,7 +416,7 @@ impl Builder<'_> {
                 }
                 add(&mut entries, start);
             }
-            Kind::Name | Kind::Id | Kind::Key => {
+            Kind::Name | Kind::Id | Kind::Key | Kind::Type => {
                 // A marker ends a name even where the format has something else before it.
                 let later = self.reachable(&key.leaves);
                 let mut later = self.literals(&later, false, &is_distinctive);
@@ -431,7 +427,6 @@ impl Builder<'_> {
                     starts: false,
                     weak: false,
                     marker: false,
-                    raw: None,
                     name: false,
                 });
                 later.iter_mut().for_each(|literal| literal.entry.action = done);
@@ -452,9 +447,12 @@ impl Builder<'_> {
                 RegionKind::Text(if reasoning { Channel::Reasoning } else { Channel::Content })
             }
             (Kind::Unfit, _) => RegionKind::Text(Channel::Content),
-            (Kind::Name, _) => RegionKind::Name,
+            (Kind::Name, Some(LeafKind::Name(node))) => {
+                RegionKind::Name(NameRules { header: node.header, escape: node.escape })
+            }
             (Kind::Id, _) => RegionKind::Id,
-            (Kind::Key, _) => RegionKind::Key,
+            (Kind::Key, Some(LeafKind::Key(node))) => RegionKind::Key(node.escape),
+            (Kind::Type, Some(LeafKind::Type(word))) => RegionKind::Type(word),
             (Kind::Value, Some(LeafKind::Value { quoted })) => {
                 RegionKind::Value { quoted, lead: key.lead.clone() }
             }
@@ -465,20 +463,20 @@ impl Builder<'_> {
             _ => RegionKind::Junk,
         };
         let mut by_name: Vec<(Vec<String>, StateId)> = Vec::new();
-        if kind == RegionKind::Name {
+        if let RegionKind::Name(_) = kind {
             let mut lists: Vec<Vec<String>> = Vec::new();
             for &leaf in &key.leaves {
-                if let LeafKind::Name(only) = &self.leaves.all[usize::from(leaf)].kind
-                    && !lists.contains(only)
+                if let LeafKind::Name(node) = &self.leaves.all[usize::from(leaf)].kind
+                    && !lists.contains(&node.only)
                 {
-                    lists.push(only.clone());
+                    lists.push(node.only.clone());
                 }
             }
             // Listed names first.
             lists.sort_by_key(Vec::is_empty);
             for list in lists {
                 let same: Vec<LeafId> = key.leaves.iter().copied().filter(|&leaf| {
-                    matches!(&self.leaves.all[usize::from(leaf)].kind, LeafKind::Name(only) if *only == list)
+                    matches!(&self.leaves.all[usize::from(leaf)].kind, LeafKind::Name(node) if node.only == list)
                 }).collect();
                 let state = self.state(&same);
                 by_name.push((list, state));
@@ -527,7 +525,6 @@ impl Builder<'_> {
             starts: false,
             weak: false,
             marker: false,
-            raw: None,
             name: false,
         });
         let mut out = Vec::new();

@@ -4,7 +4,7 @@
 //! whether a call ends or begins on the way. Edges keep the order of the format, which is the order of
 //! preference. Bounds of repetitions are not kept: the parser takes any number.
 
-use toolglot_format::{Args, Channel, Format, Lit, Member, TypeLit};
+use toolglot_format::{Args, Channel, Format, Lit, Member, NameNode, TypeLit};
 
 /// Index of a leaf.
 pub(crate) type LeafId = u16;
@@ -12,17 +12,14 @@ pub(crate) type LeafId = u16;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum LeafKind {
     Lit(Lit),
-    /// A literal that states how the value beside it is written: raw (true) or JSON.
-    TypeLit {
-        text: String,
-        raw: bool,
-    },
+    /// A word that states the type of the value behind it.
+    Type(TypeLit),
     Ws(String),
     Text(Channel),
-    /// A tool's name; with names, only those.
-    Name(Vec<String>),
+    /// A tool's name.
+    Name(NameNode),
     Id,
-    Key,
+    Key(NameNode),
     Value {
         quoted: bool,
     },
@@ -111,15 +108,11 @@ impl Builder {
             Format::Lit(lit) => self.leaf(LeafKind::Lit(lit.clone())),
             Format::Ws(text) => self.leaf(LeafKind::Ws(text.clone())),
             Format::Text(text) => self.leaf(LeafKind::Text(text.channel)),
-            Format::Name(name) => self.leaf(LeafKind::Name(name.only.clone())),
+            Format::Name(name) => self.leaf(LeafKind::Name(name.clone())),
             Format::Id(_) => self.leaf(LeafKind::Id),
-            Format::Key(_) => self.leaf(LeafKind::Key),
+            Format::Key(key) => self.leaf(LeafKind::Key(key.clone())),
             Format::Value(value) => self.leaf(LeafKind::Value { quoted: value.quoted_strings }),
-            Format::TypeLit(TypeLit { string, other }) => {
-                let raw = self.leaf(LeafKind::TypeLit { text: string.clone(), raw: true });
-                let json = self.leaf(LeafKind::TypeLit { text: other.clone(), raw: false });
-                either(raw, json)
-            }
+            Format::TypeLit(word) => self.leaf(LeafKind::Type(word.clone())),
             Format::Object(object) => self.leaf(LeafKind::Object(object.members.clone())),
             Format::Extern(_) => self.leaf(LeafKind::Extern),
             Format::Args(Args::Json(notation)) => self.leaf(LeafKind::Json(notation.marker().cloned())),

@@ -12,7 +12,7 @@ mod scan;
 
 use std::sync::OnceLock;
 
-use toolglot_format::{Channel, Format, FormatError, Lit, Member};
+use toolglot_format::{Channel, Escape, Format, FormatError, Header, Lit, Member, TypeLit};
 
 pub(crate) use scan::{Entry, Found, Scan, Search, Step};
 
@@ -160,9 +160,11 @@ pub(crate) enum RegionKind {
     Text(Channel),
     /// Input inside a call that fits nothing.
     Junk,
-    Name,
+    Name(NameRules),
     Id,
-    Key,
+    Key(Option<Escape>),
+    /// A word that states the type of the value behind it.
+    Type(TypeLit),
     Value {
         quoted: bool,
         /// The template's exact white space before the value.
@@ -172,6 +174,13 @@ pub(crate) enum RegionKind {
     Python,
     Raw(String),
     Object(Vec<Member>),
+}
+
+/// How a tool's name stands in the output.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct NameRules {
+    pub(crate) header: Option<Header>,
+    pub(crate) escape: Option<Escape>,
 }
 
 /// What a literal leads to.
@@ -188,8 +197,6 @@ pub(crate) struct Action {
     pub(crate) weak: bool,
     /// The literal hardly occurs in ordinary text.
     pub(crate) marker: bool,
-    /// How the value beside the literal is written: raw or JSON.
-    pub(crate) raw: Option<bool>,
     /// The literal is a tool's name.
     pub(crate) name: bool,
 }
@@ -221,6 +228,13 @@ impl Program {
             matches!(region.kind, RegionKind::Value { .. } | RegionKind::Python) || region.markers.is_some()
         };
         self.regions.iter().any(typed)
+    }
+
+    /// Whether a call may come without a name, so that its arguments must tell the tool.
+    pub(crate) fn infers_names(&self) -> bool {
+        let header =
+            |region: &Region| matches!(&region.kind, RegionKind::Name(rules) if rules.header.is_some());
+        self.regions.iter().any(header)
     }
 
     /// Whether plugin code owns a part of the format.

@@ -50,6 +50,11 @@ const FRAGMENTS: &[&str] = &[
     "city",
     "\"{\\\"a\\\": 1}\"",
     "\\u00e9",
+    "string",
+    "functions.",
+    ":0",
+    "call_1",
+    "&quot;",
 ];
 
 struct Target {
@@ -68,14 +73,15 @@ fn targets() -> Vec<Target> {
             literals: literals.iter().map(|&text| text.to_owned()).collect(),
         })
         .collect();
-    for family in registry.iter() {
+    let families = registry.iter().map(|family| {
         let manifest = family.manifest();
-        let literals = manifest.format.framing().into_iter().flat_map(|lit| lit.spellings());
-        out.push(Target {
-            name: manifest.id.clone(),
-            format: manifest.format.clone(),
-            literals: literals.map(str::to_owned).collect(),
-        });
+        (manifest.id.clone(), manifest.format.clone())
+    });
+    let files = synthetic::files().into_iter().map(|(name, format)| (name.to_owned(), format));
+    for (name, format) in families.chain(files) {
+        let literals = format.framing().into_iter().flat_map(|lit| lit.spellings());
+        let literals = literals.map(str::to_owned).collect();
+        out.push(Target { name, literals, format });
     }
     out
 }

@@ -5,6 +5,7 @@
 mod families;
 mod formats;
 mod laws;
+mod nodes;
 mod print;
 mod registry;
 mod synthetic;

@@ -23,7 +23,8 @@ fn formats() -> Vec<(String, Format)> {
         (manifest.id.clone(), manifest.format.clone())
     });
     let own = synthetic::all().into_iter().map(|(name, ..)| (name.to_owned(), synthetic::format(name)));
-    families.chain(own).collect()
+    let files = synthetic::files().into_iter().map(|(name, format)| (name.to_owned(), format));
+    families.chain(own).chain(files).collect()
 }
 
 fn printed(format: &str, turn: &Turn) -> Result<String, PrintError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use toolglot_format::Format;
+use toolglot_format::{Format, Manifest};
 use toolglot_parsers::{Parser, Program, Session, SessionOptions};
 
 use crate::plan;
@@ -221,7 +221,21 @@ pub(crate) fn all() -> Vec<(&'static str, Value, &'static [&'static str])> {
     ]
 }
 
+/// The formats in `parsers/tests/formats`, which the laws across crates run on, too.
+pub(crate) fn files() -> Vec<(&'static str, Format)> {
+    let files = [
+        ("cdata", include_str!("../formats/cdata.toml")),
+        ("header", include_str!("../formats/header.toml")),
+        ("maybe_words", include_str!("../formats/maybe_words.toml")),
+        ("words", include_str!("../formats/words.toml")),
+    ];
+    files.map(|(name, toml)| (name, Manifest::from_toml(toml, name).unwrap().format)).to_vec()
+}
+
 pub(crate) fn format(name: &str) -> Format {
+    if let Some((_, format)) = files().into_iter().find(|(id, _)| *id == name) {
+        return format;
+    }
     let (_, format, _) = all().into_iter().find(|(id, _, _)| *id == name).unwrap();
     serde_json::from_value(format).unwrap()
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use toolglot_parsers::Registry;
+use toolglot_format::Manifest;
+use toolglot_parsers::{DataFamily, Registry};
 use toolglot_tests::folder;
+use toolglot_workbench::laws::{LAWS, Samples};
 use toolglot_workbench::{Bench, Check, Checks, FamilyReport};
 
 const NOTHING: fn() -> Checks =
@@ -64,6 +66,26 @@ fn snapshots_are_what_was_accepted() {
 #[test]
 fn laws_hold() {
     check(Checks { laws: true, ..NOTHING() }, &[]);
+}
+
+/// The formats of the parsers' tests, each of which shows a node that few families have.
+#[test]
+fn laws_hold_for_every_node() {
+    let folder = folder::root().join("parsers/tests/formats");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let mut wrong = String::new();
+    for path in files {
+        let source = std::fs::read_to_string(&path).unwrap();
+        let manifest = Manifest::from_toml(&source, &path.display().to_string()).unwrap();
+        let family = DataFamily::new(manifest, None, None);
+        for law in LAWS.iter().filter(|law| law.of_format) {
+            if let Err(why) = law.check(&family, &Samples::default()) {
+                let _ = writeln!(wrong, "{}: law {}: {why}", path.display(), law.number);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
 }
 
 #[test]

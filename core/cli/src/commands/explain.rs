@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use serde_json::json;
-use toolglot::format::{Args as CallArgs, Call, MemberValue, Strings, Words};
+use toolglot::format::{Args as CallArgs, Call, MemberValue, Strings, ValueType, Words};
 use toolglot::parsers::{print, to_text};
 use toolglot::{Format, Plan, Registry, Turn};
 
@@ -79,11 +79,18 @@ pub(crate) fn describe(format: &Format, depth: usize, text: &mut String) {
         Format::Lit(lit) => format!("{:?}{}", lit.text, if lit.special { " *" } else { "" }),
         Format::Ws(ws) => format!("white space {ws:?}"),
         Format::Text(node) => format!("free text: {:?}", node.channel).to_lowercase(),
-        Format::Name(_) => "tool name".into(),
+        Format::Name(node) => match &node.header {
+            Some(header) => format!("tool name in {:?}, the call id", String::from(header.clone())),
+            None => "tool name".into(),
+        },
         Format::Id(_) => "call id".into(),
         Format::Key(_) => "parameter name".into(),
         Format::Value(_) => "parameter value".into(),
-        Format::TypeLit(node) => format!("{:?} before a string, else {:?}", node.string, node.other),
+        Format::TypeLit(node) => {
+            let words = ValueType::ALL.iter().filter_map(|&of| Some((node.word(of)?, of)));
+            let words: Vec<String> = words.map(|(word, of)| format!("{word:?} for {of:?}")).collect();
+            format!("the value's type: {}", words.join(", "))
+        }
         Format::Args(CallArgs::Json(notation)) => {
             let separators = format!("separators {:?} and {:?}", notation.item, notation.key);
             match (&notation.strings, notation.words) {

@@ -17,9 +17,9 @@ use crate::builder::GrammarBuilder;
 use crate::grammar::{Expr, Grammar};
 use crate::json::{JsonLowering, JsonStyle, Whitespace, quoted};
 use crate::terminal::{Pattern, TerminalSpec, TextRules};
-use first::{add_first, call_starts};
+use first::call_starts;
 use rustc_hash::FxHashMap;
-use toolglot_format::{Args, Format, Member, MemberValue, Notation, Plan, Rep, Tool};
+use toolglot_format::{Args, Format, Header, Member, MemberValue, Notation, Plan, Rep, Tool};
 use toolglot_schema::{Node, Options, Schema};
 
 impl Grammar {
@@ -82,10 +82,13 @@ impl<'a> Lowering<'a> {
             }
             Format::Name(name) => {
                 let (tool, _) = self.tool(tool, "name")?;
-                if name.only.is_empty() || name.only.contains(&tool.name) {
-                    self.b.bytes(&tool.name)
-                } else {
-                    self.b.never()
+                if !name.only.is_empty() && !name.only.contains(&tool.name) {
+                    return Ok(self.b.never());
+                }
+                let written = name.escape.map_or(tool.name.clone(), |escape| escape.write(&tool.name));
+                match &name.header {
+                    Some(header) => self.header(header, &written)?,
+                    None => self.b.bytes(written),
                 }
             }
             Format::Id(id) => self.b.regex(&id.pattern)?,
@@ -120,15 +123,15 @@ impl<'a> Lowering<'a> {
                 }
                 // Behind an item: a separator, another item, or what follows the whole.
                 let mut behind = Vec::new();
-                if rep.sep.as_deref().is_none_or(|sep| add_first(sep, &mut behind)) {
-                    add_first(&rep.of, &mut behind);
+                if rep.sep.as_deref().is_none_or(|sep| sep.first_literals(&mut behind)) {
+                    rep.of.first_literals(&mut behind);
                 }
                 behind.extend_from_slice(follow);
                 let item = self.node(&rep.of, tool, &behind)?;
                 let separator = match &rep.sep {
                     Some(sep) => {
                         let mut behind = Vec::new();
-                        if add_first(&rep.of, &mut behind) {
+                        if rep.of.first_literals(&mut behind) {
                             behind.extend_from_slice(follow);
                         }
                         Some(self.node(sep, tool, &behind)?)
@@ -162,10 +165,19 @@ impl<'a> Lowering<'a> {
     ) -> Result<Vec<Expr>, GrammarError> {
         let mut parts = Vec::with_capacity(nodes.len());
         for (index, node) in nodes.iter().enumerate() {
-            let behind = behind(&nodes[index + 1..], follow);
+            let behind = Format::literals_behind(&nodes[index + 1..], follow);
             parts.push(self.node(node, tool, &behind)?);
         }
         Ok(parts)
+    }
+
+    /// A header counts, so it has a number of few digits.
+    fn header(&mut self, header: &Header, name: &str) -> Result<Expr, GrammarError> {
+        let [before, between, after] = header.frame();
+        let open = self.b.bytes(format!("{before}{name}{between}"));
+        let index = self.b.regex("0|[1-9][0-9]{0,3}")?;
+        let close = self.b.bytes(after);
+        Ok(self.b.seq(&[open, index, close]))
     }
 
     fn tool(&self, tool: Option<usize>, place: &str) -> Result<(&'a Tool, &'a Schema), GrammarError> {
@@ -241,18 +253,6 @@ impl<'a> Lowering<'a> {
         parts.push(self.b.bytes("}"));
         Ok(self.b.seq(&parts))
     }
-}
-
-/// The literals that may come behind a node: those of the nodes after it, and of what follows all of them.
-fn behind(after: &[Format], follow: &[String]) -> Vec<String> {
-    let mut out = Vec::new();
-    for node in after {
-        if !add_first(node, &mut out) {
-            return out;
-        }
-    }
-    out.extend_from_slice(follow);
-    out
 }
 
 /// Texts and other nodes in any order with nothing between them, or white space that may be left out: two

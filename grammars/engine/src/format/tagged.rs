@@ -1,23 +1,20 @@
 //! Arguments written one parameter at a time, each between its markers: raw strings, everything else as JSON.
 
-use super::{Lowering, behind, json_style, refuse};
+use super::{Lowering, json_style, refuse};
 use crate::GrammarError;
 use crate::builder::Members;
 use crate::grammar::Expr;
-use crate::json::{JsonLowering, text_rules};
+use crate::json::{JsonLowering, quoted, text_rules};
 use crate::terminal::{Pattern, TextRules};
-use toolglot_format::{Format, Notation, TaggedArgs, ValueNode};
+use serde_json::Value;
+use toolglot_format::{Format, Notation, TaggedArgs, TypeLit, ValueNode, ValueType};
 use toolglot_schema::{Node, NodeId, ObjectRules, Schema, StringRules, TypeSet};
 
-/// How the value of a parameter is written where a word states its type.
+/// The type that a word states, and the types of the values that may stand behind it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// As the schema says.
-    Any,
-    /// A raw string.
-    Text,
-    /// JSON, but no string.
-    Other,
+struct Stated {
+    of: ValueType,
+    types: TypeSet,
 }
 
 /// Which parameter is being lowered.
@@ -25,7 +22,8 @@ enum Kind {
 struct Parameter<'a> {
     key: Key<'a>,
     value: NodeId,
-    kind: Kind,
+    /// What the type words of this spelling of the parameter say; without, it has none.
+    stated: Option<Stated>,
 }
 
 #[derive(Clone, Copy)]
@@ -34,6 +32,28 @@ enum Key<'a> {
     /// An undeclared one; the declared names are excluded.
     Rule(&'a StringRules),
 }
+
+/// What stands around a part of a parameter.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    /// Literals that could stand in the place of what comes next: a raw value must not hold them.
+    before: &'a [String],
+    /// Literals that may follow.
+    follow: &'a [String],
+}
+
+/// One spelling of a declared parameter: what stands before its key's literal, that literal (up to where the key
+/// ends, at least), and the rest.
+struct Spelling {
+    lead: Expr,
+    key: Vec<u8>,
+    /// Bytes of `key` that no other key of the object can share.
+    least: usize,
+    rest: Vec<Expr>,
+}
+
+/// Marks where a key begins and ends while the literal around it is found. No text holds these bytes.
+const KEY_MARKS: [u8; 2] = [0xfe, 0xff];
 
 impl Lowering<'_> {
     /// All parameters of a call.
@@ -79,15 +99,15 @@ impl Lowering<'_> {
         let mut declared = Vec::with_capacity(rules.properties.len());
         let mut lead = None;
         for (name, property) in &rules.properties {
-            let parts = self.parameter(tagged, tool, schema, Key::Name(name), property.schema, follow)?;
+            let ways = self.parameter(tagged, tool, schema, Key::Name(name), property.schema, follow)?;
             // A declared property that must not be there needs no spelling.
-            if parts.contains(&self.b.never()) {
+            if ways.is_empty() {
                 if property.required {
                     return Ok(self.b.never());
                 }
                 continue;
             }
-            let (before, key, value) = self.split(&parts, name)?;
+            let (before, key, value) = self.split(ways)?;
             if *lead.get_or_insert(before) != before {
                 return Err(refuse("args.tagged", "what stands before a parameter's name has to be fixed"));
             }
@@ -99,13 +119,14 @@ impl Lowering<'_> {
         for (key, value) in rules.rest.iter().map(|r| (r.key.clone(), r.value)).chain(open) {
             let mut key = key;
             key.excluded_values.extend(names.iter().cloned());
-            // The part before the key has to be told apart from `lead`.
-            let parts = self.parameter(tagged, tool, schema, Key::Rule(&key), value, follow)?;
-            let (before, parts) = self.split_rest(&parts, lead)?;
-            lead.get_or_insert(before);
-            let key = self.b.seq(&parts);
-            let empty = self.b.empty();
-            rest.push((key, empty));
+            for parts in self.parameter(tagged, tool, schema, Key::Rule(&key), value, follow)? {
+                // The part before the key has to be told apart from `lead`.
+                let (before, parts) = self.split_rest(&parts, lead)?;
+                lead.get_or_insert(before);
+                let key = self.b.seq(&parts);
+                let empty = self.b.empty();
+                rest.push((key, empty));
+            }
         }
         let empty = self.b.empty();
         let comma = match &tagged.sep {
@@ -126,7 +147,7 @@ impl Lowering<'_> {
         })
     }
 
-    /// The flat parts of one parameter. Neighbouring literals are one part.
+    /// The flat parts of each spelling of one parameter. Neighbouring literals are one part.
     fn parameter(
         &mut self,
         tagged: &TaggedArgs,
@@ -135,23 +156,25 @@ impl Lowering<'_> {
         key: Key<'_>,
         value: NodeId,
         follow: &[String],
-    ) -> Result<Vec<Expr>, GrammarError> {
+    ) -> Result<Vec<Vec<Expr>>, GrammarError> {
         // Behind a parameter: the next one, or what follows the arguments.
         let mut after = Vec::new();
-        let through = tagged.sep.as_deref().is_none_or(|sep| super::add_first(sep, &mut after));
+        let through = tagged.sep.as_deref().is_none_or(|sep| sep.first_literals(&mut after));
         if through {
-            super::add_first(&tagged.param, &mut after);
+            tagged.param.first_literals(&mut after);
         }
         after.extend_from_slice(follow);
-        let typed = tagged.param.any(&mut |node| matches!(node, Format::TypeLit(_)));
-        let kinds: &[Kind] = if typed { &[Kind::Text, Kind::Other] } else { &[Kind::Any] };
+        let around = Around { before: &[], follow: &after };
         let mut ways = Vec::new();
-        for &kind in kinds {
-            let parameter = Parameter { key, value, kind };
-            ways.push(self.parameter_node(&tagged.param, tool, schema, parameter, &after)?);
+        for stated in std::iter::once(None).chain(stated_types(&tagged.param).into_iter().map(Some)) {
+            let parameter = Parameter { key, value, stated };
+            let way = self.parameter_node(&tagged.param, tool, schema, parameter, around)?;
+            let parts = self.b.parts(way);
+            if way != self.b.never() && !ways.contains(&parts) {
+                ways.push(parts);
+            }
         }
-        let whole = self.b.alt(&ways);
-        Ok(self.b.parts(whole))
+        Ok(ways)
     }
 
     fn parameter_node(
@@ -160,69 +183,141 @@ impl Lowering<'_> {
         tool: Option<usize>,
         schema: &Schema,
         parameter: Parameter<'_>,
-        follow: &[String],
+        around: Around<'_>,
     ) -> Result<Expr, GrammarError> {
+        let with_word = parameter.stated.is_some();
         match node {
             Format::Seq(nodes) => {
                 let mut parts = Vec::with_capacity(nodes.len());
+                let mut before = around.before.to_vec();
                 for (index, node) in nodes.iter().enumerate() {
-                    let behind = behind(&nodes[index + 1..], follow);
-                    parts.push(self.parameter_node(node, tool, schema, parameter, &behind)?);
+                    if !matches!(node, Format::Lenient(_)) {
+                        let follow = Format::literals_behind(&nodes[index + 1..], around.follow);
+                        let around = Around { before: &before, follow: &follow };
+                        parts.push(self.parameter_node(node, tool, schema, parameter, around)?);
+                    }
+                    if !node.first_literals(&mut before) {
+                        before.clear();
+                    }
                 }
                 Ok(self.b.seq(&parts))
             }
             Format::Alt(nodes) => {
+                // With a word that states the type, the branches that have one.
+                let worded = with_word && nodes.iter().any(has_type_word);
                 let mut parts = Vec::with_capacity(nodes.len());
-                for node in nodes {
-                    parts.push(self.parameter_node(node, tool, schema, parameter, follow)?);
+                for (index, node) in nodes.iter().enumerate() {
+                    if matches!(node, Format::Lenient(_)) || worded && !has_type_word(node) {
+                        continue;
+                    }
+                    let mut before = around.before.to_vec();
+                    nodes.iter().enumerate().filter(|(other, _)| *other != index).for_each(|(_, other)| {
+                        other.first_literals(&mut before);
+                    });
+                    let around = Around { before: &before, ..around };
+                    parts.push(self.parameter_node(node, tool, schema, parameter, around)?);
                 }
                 Ok(self.b.alt(&parts))
             }
             Format::Opt(inner) => {
-                let inner = self.parameter_node(inner, tool, schema, parameter, follow)?;
-                Ok(self.b.opt(inner))
+                let expr = self.parameter_node(inner, tool, schema, parameter, around)?;
+                Ok(if with_word && has_type_word(inner) { expr } else { self.b.opt(expr) })
             }
-            Format::Key(_) => match parameter.key {
+            Format::Key(node) => match parameter.key {
                 Key::Name(name) => {
-                    if follow.iter().any(|f| !f.is_empty() && name.contains(f.as_str())) {
+                    let written = node.escape.map_or(name.to_owned(), |escape| escape.write(name));
+                    if around.follow.iter().any(|f| !f.is_empty() && written.contains(f.as_str())) {
                         return Err(refuse(name, "this parameter's name contains the marker that ends it"));
                     }
-                    Ok(self.b.bytes(name))
+                    let [open, close] = KEY_MARKS;
+                    Ok(self.b.bytes([&[open], written.as_bytes(), &[close]].concat()))
                 }
                 Key::Rule(rules) => {
                     let mut rules = text_rules(rules);
                     rules.min = rules.min.max(1);
-                    self.b.raw_with(follow.iter().map(|f| f.clone().into_bytes()).collect(), rules)
+                    let mut ends: Vec<Vec<u8>> =
+                        around.follow.iter().map(|f| f.clone().into_bytes()).collect();
+                    if node.escape.is_some() {
+                        // Other names than the plain ones have no spelling of their own.
+                        ends.extend([b"&".to_vec(), b"\"".to_vec()]);
+                    }
+                    self.b.raw_with(ends, rules)
                 }
             },
-            Format::TypeLit(word) => {
-                Ok(self.b.bytes(if parameter.kind == Kind::Text { &word.string } else { &word.other }))
+            Format::TypeLit(words) => {
+                let word = parameter.stated.and_then(|stated| words.word(stated.of));
+                Ok(match word {
+                    Some(word) => self.b.bytes(word),
+                    None => self.b.never(),
+                })
             }
-            Format::Value(value) => self.value(value, schema, parameter, follow),
-            other => self.node(other, tool, follow),
+            Format::Value(value) => self.value(value, schema, parameter, around),
+            other => self.node(other, tool, around.follow),
         }
     }
 
-    /// Splits a parameter into what stands before its key's literal, that literal, and the rest.
-    fn split(&mut self, parts: &[Expr], name: &str) -> Result<(Expr, Vec<u8>, Expr), GrammarError> {
-        let at = parts.iter().position(|&p| self.b.literal(p).is_some_and(|l| contains(l, name.as_bytes())));
-        let Some(at) = at else {
-            return Err(refuse("args.tagged", "a parameter has to state its name in a literal"));
+    /// Joins the spellings of a declared parameter: what stands before its key, a literal that holds the key and
+    /// that all spellings share, and the rest.
+    fn split(&mut self, ways: Vec<Vec<Expr>>) -> Result<(Expr, Vec<u8>, Expr), GrammarError> {
+        let mut spellings: Vec<Spelling> = Vec::with_capacity(ways.len());
+        for parts in ways {
+            let [open, close] = KEY_MARKS;
+            let marked = parts.iter().enumerate().find_map(|(at, &part)| {
+                let literal = self.b.literal(part)?;
+                let from = literal.iter().position(|&byte| byte == open)?;
+                let to = literal.iter().position(|&byte| byte == close)?;
+                let key = [&literal[..from], &literal[from + 1..to], &literal[to + 1..]].concat();
+                Some((at, key, to - 1))
+            });
+            let Some((at, key, least)) = marked else {
+                return Err(refuse("args.tagged", "a parameter has to state its name in a literal"));
+            };
+            spellings.push(Spelling {
+                lead: self.b.seq(&parts[..at]),
+                key,
+                least,
+                rest: parts[at + 1..].to_vec(),
+            });
+        }
+        let Some(first) = spellings.first() else {
+            return Err(refuse("args.tagged", "a parameter has no spelling"));
         };
-        let before = self.b.seq(&parts[..at]);
-        let key = self.b.literal(parts[at]).unwrap_or_default().to_vec();
-        let value = self.b.seq(&parts[at + 1..]);
-        Ok((before, key, value))
+        let (lead, least) = (first.lead, first.least);
+        let shared = spellings.iter().fold(first.key.clone(), |shared, other| {
+            let same = shared.iter().zip(&other.key).take_while(|(a, b)| a == b).count();
+            shared[..same].to_vec()
+        });
+        let same = spellings.iter().all(|spelling| spelling.lead == lead && spelling.least == least);
+        if !same || shared.len() < least {
+            return Err(refuse("args.tagged", "what stands before a parameter's name has to be fixed"));
+        }
+        let mut values = Vec::with_capacity(spellings.len());
+        for spelling in &spellings {
+            let behind = self.b.bytes(&spelling.key[shared.len()..]);
+            let rest = self.b.seq(&spelling.rest);
+            values.push(self.b.seq(&[behind, rest]));
+        }
+        let value = self.b.alt(&values);
+        Ok((lead, shared, value))
     }
 
-    /// Splits an undeclared parameter the same way: special tokens before the first literal are the lead.
+    /// Splits an undeclared parameter the same way: without declared ones the special tokens before the first literal
+    /// are the lead.
     fn split_rest(&mut self, parts: &[Expr], lead: Option<Expr>) -> Result<(Expr, Vec<Expr>), GrammarError> {
-        let at = parts.iter().position(|&p| !self.b.is_special(p)).unwrap_or(parts.len());
-        let before = self.b.seq(&parts[..at]);
-        if lead.is_some_and(|lead| lead != before) {
-            return Err(refuse("args.tagged", "declared and other parameters begin in different ways"));
-        }
-        Ok((before, parts[at..].to_vec()))
+        let at = match lead {
+            Some(lead) => {
+                let lead = self.b.parts(lead);
+                if !parts.starts_with(&lead) {
+                    return Err(refuse(
+                        "args.tagged",
+                        "declared and other parameters begin in different ways",
+                    ));
+                }
+                lead.len()
+            }
+            None => parts.iter().position(|&p| !self.b.is_special(p)).unwrap_or(parts.len()),
+        };
+        Ok((self.b.seq(&parts[..at]), parts[at..].to_vec()))
     }
 
     /// One value: raw if it is a string, JSON otherwise.
@@ -231,25 +326,21 @@ impl Lowering<'_> {
         value: &ValueNode,
         schema: &Schema,
         parameter: Parameter<'_>,
-        follow: &[String],
+        around: Around<'_>,
     ) -> Result<Expr, GrammarError> {
-        let mut terminators: Vec<Vec<u8>> = follow.iter().map(|f| f.clone().into_bytes()).collect();
-        terminators.extend(value.excluding.iter().map(|f| f.clone().into_bytes()));
-        let mut ways = Vec::new();
-        let raw = match parameter.kind {
-            Kind::Text => true,
-            Kind::Other => false,
-            Kind::Any => !value.quoted_strings,
+        let ends = around.follow.iter().chain(around.before).chain(&value.excluding);
+        let terminators: Vec<Vec<u8>> = ends.map(|end| end.clone().into_bytes()).collect();
+        // Behind a word that states the type nothing else can be taken for a string.
+        let beside = parameter.stated.map_or(schema.types(parameter.value), |_| TypeSet::STRING);
+        let way = Way {
+            raw: !value.quoted_strings,
+            only: parameter.stated.map_or(TypeSet::ALL, |stated| stated.types),
+            beside,
+            terminators: &terminators,
+            notation: &value.notation,
         };
-        let json = parameter.kind != Kind::Text;
-        let types = if parameter.kind == Kind::Any { schema.types(parameter.value) } else { TypeSet::STRING };
-        self.collect(
-            schema,
-            parameter.value,
-            &Way { raw, json, types, terminators: &terminators, notation: &value.notation },
-            parameter.kind == Kind::Any && value.quoted_strings,
-            &mut ways,
-        )?;
+        let mut ways = Vec::new();
+        self.collect(schema, parameter.value, &way, &mut ways)?;
         Ok(self.b.alt(&ways))
     }
 
@@ -258,43 +349,48 @@ impl Lowering<'_> {
         schema: &Schema,
         id: NodeId,
         way: &Way<'_>,
-        quoted: bool,
         out: &mut Vec<Expr>,
     ) -> Result<(), GrammarError> {
         let style = json_style(way.notation);
         match schema.node(id) {
             Node::AnyOf(parts) => {
                 for &part in parts {
-                    self.collect(schema, part, way, quoted, out)?;
+                    self.collect(schema, part, way, out)?;
                 }
             }
-            _ if quoted => out.push(JsonLowering::new(self.b, schema, &style).node(id)?),
-            Node::String(rules) if way.raw => out.push(self.raw_string(text_rules(rules), way)?),
-            Node::String(_) => {}
+            _ if !way.raw && way.only == TypeSet::ALL => {
+                out.push(JsonLowering::new(self.b, schema, &style).node(id)?);
+            }
+            Node::String(rules) if way.raw && way.only.contains(TypeSet::STRING) => {
+                out.push(self.raw_string(text_rules(rules), way)?);
+            }
             Node::Enum(values) => {
-                for value in values {
+                for value in values.iter().filter(|value| way.only.intersects(type_of(value))) {
                     match value.as_str() {
                         Some(text) if way.raw => {
                             let clash = way.terminators.iter().any(|t| contains(text.as_bytes(), t));
-                            if !clash && !looks_like_json(text, way.types) {
+                            if !clash && !looks_like_json(text, way.beside) {
                                 out.push(self.b.bytes(text));
                             }
                         }
-                        None if way.json => out.push(self.b.bytes(value.to_string())),
-                        _ => {}
+                        Some(text) => out.push(self.b.bytes(quoted(text, style.escapes))),
+                        None => out.push(self.b.bytes(value.to_string())),
                     }
                 }
             }
             Node::Any => {
-                if way.raw {
+                if way.raw && way.only.contains(TypeSet::STRING) {
                     out.push(self.raw_string(TextRules::default(), way)?);
                 }
-                if way.json {
-                    let mut json = JsonLowering::new(self.b, schema, &style);
-                    out.push(json.any_but_string()?);
-                }
+                let mut json = JsonLowering::new(self.b, schema, &style);
+                out.push(json.any_of(way.only, !way.raw)?);
             }
-            _ if way.json => out.push(JsonLowering::new(self.b, schema, &style).node(id)?),
+            Node::Number(rules) if way.only == TypeSet::INTEGER && !rules.integer => {
+                out.push(JsonLowering::new(self.b, schema, &style).integers(id, rules)?);
+            }
+            _ if way.only.contains(schema.types(id)) => {
+                out.push(JsonLowering::new(self.b, schema, &style).node(id)?);
+            }
             _ => {}
         }
         Ok(())
@@ -302,14 +398,14 @@ impl Lowering<'_> {
 
     fn raw_string(&mut self, mut rules: TextRules, way: &Way<'_>) -> Result<Expr, GrammarError> {
         // Beside other types, text that begins like one of them would be read as JSON.
-        if way.types != TypeSet::STRING {
+        if way.beside != TypeSet::STRING {
             let mut first = String::new();
             for (types, chars) in STARTS {
-                if way.types.intersects(types) {
+                if way.beside.intersects(types) {
                     first.push_str(chars);
                 }
             }
-            if way.types == TypeSet::ALL {
+            if way.beside == TypeSet::ALL {
                 first.push('"');
             }
             let pattern = format!("[ \\t\\r\\n]*[^ \\t\\r\\n{first}][\\s\\S]*");
@@ -342,11 +438,61 @@ impl Lowering<'_> {
 
 /// In which ways a value may be written.
 struct Way<'a> {
+    /// Strings stand raw.
     raw: bool,
-    json: bool,
-    types: TypeSet,
+    /// Values of these types only.
+    only: TypeSet,
+    /// The types that a raw string could be taken for.
+    beside: TypeSet,
     terminators: &'a [Vec<u8>],
     notation: &'a Notation,
+}
+
+fn has_type_word(node: &Format) -> bool {
+    type_word(node).is_some()
+}
+
+/// The first type word that the strict reading has.
+fn type_word(node: &Format) -> Option<&TypeLit> {
+    match node {
+        Format::TypeLit(word) => Some(word),
+        Format::Lenient(_) => None,
+        _ => node.children().into_iter().find_map(type_word),
+    }
+}
+
+/// What the type words of a parameter can say: one entry for each different word.
+fn stated_types(param: &Format) -> Vec<Stated> {
+    let Some(words) = type_word(param) else { return Vec::new() };
+    let mut out: Vec<(Option<&str>, Stated)> = Vec::new();
+    for of in ValueType::ALL {
+        let types = match of {
+            ValueType::String => TypeSet::STRING,
+            ValueType::Integer => TypeSet::INTEGER,
+            ValueType::Number => TypeSet::NUMBER,
+            ValueType::Boolean => TypeSet::BOOLEAN,
+            ValueType::Object => TypeSet::OBJECT,
+            ValueType::Array => TypeSet::ARRAY,
+            ValueType::Null => TypeSet::NULL,
+        };
+        match out.iter_mut().find(|(word, _)| *word == words.word(of)) {
+            Some((_, stated)) => stated.types |= types,
+            None => out.push((words.word(of), Stated { of, types })),
+        }
+    }
+    out.into_iter().map(|(_, stated)| stated).collect()
+}
+
+fn type_of(value: &Value) -> TypeSet {
+    match value {
+        Value::Null => TypeSet::NULL,
+        Value::Bool(_) => TypeSet::BOOLEAN,
+        Value::Number(number) if number.is_f64() => TypeSet::FRACTION,
+        Value::Number(_) => TypeSet::INTEGER,
+        Value::String(_) => TypeSet::STRING,
+        Value::Array(_) => TypeSet::ARRAY,
+        Value::Object(_) => TypeSet::OBJECT,
+    }
 }
 
 /// What values of other types begin with, as regex class members.
