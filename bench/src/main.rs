@@ -1,239 +1,232 @@
-//! `masks [IDS]`: time to compile, to make masks and to accept tokens, beside llguidance, over one made-up
-//! vocabulary (128 000 ids unless told), in one run on one core. `masks IDS DIR` takes the schemas of a folder
-//! instead: files of `{"schema": …, "tests": [{"valid": true, "data": …}, …]}`.
+//! `masks`: time to compile, to make masks and to accept tokens, engine beside engine, as a Markdown table.
+//!
+//! Each engine runs in a process of its own, on one thread, several times; each time is the least of all passes. A
+//! schema that takes too long is skipped, and the engine's process begun anew behind it.
 
-use anyhow::{Context, Result};
-use serde_json::Value;
-use std::sync::Arc;
-use std::time::Duration;
-use toolglot_bench::{Case, Rival, made_up_tokens, stress_cases, tool_cases};
-use toolglot_grammar::{CompiledGrammar, GrammarBuilder, JsonStyle, Vocabulary};
-use toolglot_schema::{Options, Schema};
+use anyhow::{Context, Result, bail};
+use cap::Cap;
+use clap::{Parser, ValueEnum};
+use std::alloc::System;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+use toolglot_bench::{
+    Case, ENGINES, Item, Job, Outcome, Row, Spelling, Tokens, Trial, dumps, read_folder, report,
+    stress_cases, tool_cases, work,
+};
+use toolglot_grammar::Vocabulary;
 
-#[derive(Default)]
-struct Times {
-    compile: Vec<Duration>,
-    again: Vec<Duration>,
-    first: Vec<Duration>,
-    masks: Vec<Duration>,
-    accepts: Vec<Duration>,
-    matcher: Vec<Duration>,
-    refused: Vec<String>,
-    wrong: Vec<String>,
+#[global_allocator]
+static HEAP: Cap<System> = Cap::new(System, usize::MAX);
+
+/// Masks of our own schemas, and of a folder's, engine beside engine.
+#[derive(Parser)]
+struct Cli {
+    /// A folder of `{"schema": …, "tests": [{"valid": …, "data": …}, …]}` files, as MaskBench has them
+    #[arg(long)]
+    schemas: Option<PathBuf>,
+    /// How many of the folder's schemas to take, evenly over their sorted names; 0 for all
+    #[arg(long, default_value_t = 210)]
+    sample: usize,
+    /// A tokenizer.json; may be given several times. Without it a vocabulary is made up
+    #[arg(long)]
+    vocabulary: Vec<PathBuf>,
+    /// Size of the made-up vocabulary
+    #[arg(long, default_value_t = 128_000)]
+    made_up: usize,
+    /// White space in the outputs' grammar: `exact` as json.dumps writes it, `flexible` as JSON allows it. Without it
+    /// our own schemas are run exact and the folder's flexible
+    #[arg(long, value_enum)]
+    spelling: Option<SpellingArg>,
+    /// Engines to run
+    #[arg(long, value_delimiter = ',')]
+    engines: Vec<String>,
+    /// Passes; the least time of all counts. An engine whose pass takes longer than two minutes gets one
+    #[arg(long, default_value_t = 3)]
+    repeat: usize,
+    /// Seconds after which a schema is given up
+    #[arg(long, default_value_t = 60)]
+    timeout: u64,
+    /// Leave our own schemas out
+    #[arg(long)]
+    no_own: bool,
+    /// Say what each engine refused
+    #[arg(long)]
+    verbose: bool,
+    #[arg(long, hide = true)]
+    worker: Option<String>,
+    #[arg(long, hide = true)]
+    job: Option<PathBuf>,
+    #[arg(long, hide = true, default_value_t = 0)]
+    from: usize,
 }
 
-/// The lesser of wall and processor time: what the work takes, not what else the machine does.
-struct Clock(std::time::Instant, cpu_time::ThreadTime);
-
-impl Clock {
-    fn now() -> Clock {
-        Clock(std::time::Instant::now(), cpu_time::ThreadTime::now())
-    }
-
-    fn elapsed(&self) -> Duration {
-        let processor = self.1.elapsed();
-        self.0.elapsed().min(processor)
-    }
+#[derive(Clone, Copy, ValueEnum)]
+enum SpellingArg {
+    Exact,
+    Flexible,
 }
 
 fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let ids: usize = arguments.next().map_or(Ok(128_000), |a| a.parse()).context("IDS is a number")?;
-    let cases = match arguments.next() {
-        Some(folder) => read_folder(&folder)?,
-        None => tool_cases().into_iter().chain(stress_cases()).collect(),
-    };
-    let tokens = made_up_tokens(ids);
-    let start = Clock::now();
-    let vocabulary = Arc::new(Vocabulary::new(tokens.clone(), &[tokens.len() as u32 - 1], None)?);
-    let ours_setup = start.elapsed();
-    let start = Clock::now();
-    let rival = Rival::new(&tokens)?;
-    println!("{} ids; set-up: toolglot {:?}, llguidance {:?}", tokens.len(), ours_setup, start.elapsed());
-    println!(
-        "{:28} {:>10} {:>29} | {:>10} {:>29}",
-        "", "toolglot", "mask p50/p99/max us", "llguidance", "mask p50/p99/max us"
-    );
-    let (mut ours, mut theirs) = (Times::default(), Times::default());
-    for case in &cases {
-        let mut mine = Times::default();
-        run_ours(case, &vocabulary, &mut mine)?;
-        let mut other = Times::default();
-        run_rival(case, &rival, &vocabulary, &mut other)?;
-        let cell = |t: &Times| match (t.compile.first(), t.refused.first().or(t.wrong.first())) {
-            (_, Some(reason)) => format!("{:>40}", reason.chars().take(40).collect::<String>()),
-            (Some(compile), None) => format!(
-                "{:>8.3}ms {:>9.2}/{:>8.1}/{:>9.1}",
-                compile.as_secs_f64() * 1e3,
-                percentile(&t.masks, 0.5),
-                percentile(&t.masks, 0.99),
-                percentile(&t.masks, 1.0)
-            ),
-            _ => String::new(),
-        };
-        println!("{:28} {} | {}", case.name.chars().take(28).collect::<String>(), cell(&mine), cell(&other));
-        add(&mut ours, mine);
-        add(&mut theirs, other);
-    }
-    println!("\n{:44} {:>12} {:>12}", "all schemas, microseconds", "toolglot", "llguidance");
-    type Row = (&'static str, fn(&Times) -> &Vec<Duration>);
-    let rows: [Row; 6] = [
-        ("compile", |t| &t.compile),
-        ("first mask after compile began", |t| &t.first),
-        ("compile again", |t| &t.again),
-        ("new matcher", |t| &t.matcher),
-        ("mask", |t| &t.masks),
-        ("accept", |t| &t.accepts),
-    ];
-    for (name, of) in rows {
-        for (label, at) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)] {
-            println!(
-                "{name:32} {label:11} {:>12.2} {:>12.2}",
-                percentile(of(&ours), at),
-                percentile(of(&theirs), at)
-            );
-        }
-    }
-    for (name, times) in [("toolglot", &ours), ("llguidance", &theirs)] {
-        let total: Duration = times.masks.iter().sum();
-        let mean = total.as_secs_f64() * 1e6 / times.masks.len().max(1) as f64;
-        println!(
-            "{name}: {} masks, mean {mean:.2} us; refused {}: {:?}; valid refused: {:?}",
-            times.masks.len(),
-            times.refused.len(),
-            times.refused,
-            times.wrong
+    let cli = Cli::parse();
+    if let (Some(engine), Some(job)) = (&cli.worker, &cli.job) {
+        let job: Job = serde_json::from_slice(&std::fs::read(job)?)?;
+        let mut out = std::io::stdout().lock();
+        return work(
+            engine,
+            job,
+            cli.from,
+            || HEAP.allocated(),
+            |outcome: Outcome| {
+                serde_json::to_writer(&mut out, &outcome)?;
+                out.write_all(b"\n")?;
+                Ok(out.flush()?)
+            },
         );
     }
-    Ok(())
-}
-
-fn percentile(times: &[Duration], at: f64) -> f64 {
-    let mut sorted = times.to_vec();
-    sorted.sort_unstable();
-    let index = ((sorted.len() as f64 * at).ceil() as usize).clamp(1, sorted.len().max(1)) - 1;
-    sorted.get(index).map_or(f64::NAN, |d| d.as_secs_f64() * 1e6)
-}
-
-fn add(to: &mut Times, from: Times) {
-    to.compile.extend(from.compile);
-    to.again.extend(from.again);
-    to.first.extend(from.first);
-    to.masks.extend(from.masks);
-    to.accepts.extend(from.accepts);
-    to.matcher.extend(from.matcher);
-    to.refused.extend(from.refused);
-    to.wrong.extend(from.wrong);
-}
-
-fn compile(case: &Case, vocabulary: &Arc<Vocabulary>) -> Result<Arc<CompiledGrammar>> {
-    let schema = Schema::compile(&case.schema, &Options::default())?;
-    let mut builder = GrammarBuilder::new();
-    let root = builder.json_schema(&schema, &JsonStyle::default())?;
-    Ok(CompiledGrammar::new(Arc::new(builder.build(root)?), vocabulary.clone())?)
-}
-
-/// The value as `json.dumps` writes it.
-fn dumps(value: &Value) -> String {
-    match value {
-        Value::Array(items) => format!("[{}]", items.iter().map(dumps).collect::<Vec<_>>().join(", ")),
-        Value::Object(members) => {
-            let members = members.iter().map(|(k, v)| format!("{}: {}", Value::from(k.as_str()), dumps(v)));
-            format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
-        }
-        other => other.to_string(),
-    }
-}
-
-fn run_ours(case: &Case, vocabulary: &Arc<Vocabulary>, times: &mut Times) -> Result<()> {
-    let start = Clock::now();
-    let compiled = match compile(case, vocabulary) {
-        Ok(compiled) => compiled,
-        Err(error) => {
-            times.refused.push(format!("{}: {error}", case.name));
-            return Ok(());
-        }
+    let engines: Vec<String> = match &*cli.engines {
+        [] => ENGINES.iter().map(|e| e.to_string()).collect(),
+        named => named.to_vec(),
     };
-    times.compile.push(start.elapsed());
-    let mut mask = vec![0; vocabulary.mask_words()];
-    compiled.matcher()?.mask(&mut mask)?;
-    times.first.push(start.elapsed());
-    for instance in &case.instances {
-        let begin = Clock::now();
-        let mut matcher = compiled.matcher()?;
-        times.matcher.push(begin.elapsed());
-        for token in vocabulary.greedy_tokens(dumps(instance).as_bytes()).context("every byte has a token")? {
-            let begin = Clock::now();
-            matcher.mask(&mut mask)?;
-            times.masks.push(begin.elapsed());
-            let begin = Clock::now();
-            let taken = matcher.accept(token);
-            times.accepts.push(begin.elapsed());
-            if taken.is_err() || mask[token as usize / 32] >> (token % 32) & 1 == 0 {
-                times.wrong.push(format!("{}: refuses {instance}", case.name));
-                return Ok(());
-            }
-        }
-        if !matcher.is_accepting() {
-            times.wrong.push(format!("{}: does not end {instance}", case.name));
-        }
-    }
-    let start = Clock::now();
-    compile(case, vocabulary)?;
-    times.again.push(start.elapsed());
-    Ok(())
-}
-
-fn run_rival(case: &Case, rival: &Rival, vocabulary: &Vocabulary, times: &mut Times) -> Result<()> {
-    let mut mask = vec![0; vocabulary.mask_words()];
-    for (index, instance) in case.instances.iter().enumerate() {
-        let start = Clock::now();
-        let mut matcher = match rival.compile(&case.schema) {
-            Ok(matcher) => matcher,
-            Err(error) => {
-                times.refused.push(format!("{}: {error}", case.name));
-                return Ok(());
-            }
+    let vocabularies: Vec<Option<&Path>> = match &*cli.vocabulary {
+        [] => vec![None],
+        files => files.iter().map(|file| Some(file.as_path())).collect(),
+    };
+    for vocabulary in vocabularies {
+        let tokens = match vocabulary {
+            Some(path) => Tokens::read(path, true)?,
+            None => Tokens::made_up(cli.made_up),
         };
-        if index == 0 {
-            times.compile.push(start.elapsed());
-            matcher.mask(&mut mask)?;
-            times.first.push(start.elapsed());
-        } else {
-            times.again.push(start.elapsed());
+        println!("\n# {} ({} ids)", tokens.name, tokens.list.len());
+        let names = Vocabulary::new(tokens.list.clone(), &tokens.eos, None)?;
+        let mut jobs = Vec::new();
+        let spelled = |or: Spelling| match cli.spelling {
+            Some(SpellingArg::Exact) => Spelling::Exact,
+            Some(SpellingArg::Flexible) => Spelling::Flexible,
+            None => or,
+        };
+        if !cli.no_own {
+            let mut items = items("everyday tools", tool_cases(), &tokens, &names)?;
+            items.extend(self::items("stress", stress_cases(), &tokens, &names)?);
+            jobs.push((spelled(Spelling::Exact), items));
         }
-        for token in vocabulary.greedy_tokens(dumps(instance).as_bytes()).context("every byte has a token")? {
-            let begin = Clock::now();
-            let made = matcher.mask(&mut mask);
-            times.masks.push(begin.elapsed());
-            let begin = Clock::now();
-            let taken = made.and_then(|()| matcher.accept(token));
-            times.accepts.push(begin.elapsed());
-            if taken.is_err() || mask[token as usize / 32] >> (token % 32) & 1 == 0 {
-                times.wrong.push(format!("{}: refuses {instance}", case.name));
-                return Ok(());
+        if let Some(folder) = &cli.schemas {
+            let cases = read_folder(folder, cli.sample)?;
+            jobs.push((spelled(Spelling::Flexible), items("folder", cases, &tokens, &names)?));
+        }
+        for (spelling, items) in jobs {
+            let job =
+                Job { vocabulary: vocabulary.map(Path::to_path_buf), made_up: cli.made_up, spelling, items };
+            println!("\nSpelling: {spelling:?}");
+            let mut file = tempfile::NamedTempFile::new()?;
+            serde_json::to_writer(&mut file, &job)?;
+            file.flush()?;
+            let mut rows = Vec::new();
+            for engine in &engines {
+                match passes(&cli, engine, file.path(), job.items.len()) {
+                    Ok(row) => rows.push(row),
+                    Err(error) => println!("\n{engine} is left out: {error:#}"),
+                }
             }
-        }
-        if !matcher.is_accepting() {
-            times.wrong.push(format!("{}: does not end {instance}", case.name));
+            if cli.verbose {
+                complain(&job, &rows);
+            }
+            println!("{}", report(&job.items, &rows));
         }
     }
     Ok(())
 }
 
-fn read_folder(folder: &str) -> Result<Vec<Case>> {
-    let mut paths: Vec<_> = std::fs::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>()?;
-    paths.sort_by_key(|entry| entry.path());
-    let mut out = Vec::new();
-    for entry in paths {
-        let document: Value = serde_json::from_str(&std::fs::read_to_string(entry.path())?)?;
-        let tests = document.get("tests").and_then(Value::as_array);
-        let valid = tests.into_iter().flatten().filter(|t| t.get("valid") == Some(&Value::Bool(true)));
-        out.push(Case {
-            name: entry.file_name().to_string_lossy().into_owned(),
-            schema: document.get("schema").cloned().unwrap_or_default(),
-            instances: valid.filter_map(|t| t.get("data").cloned()).collect(),
-        });
+fn items(section: &str, cases: Vec<Case>, tokens: &Tokens, vocabulary: &Vocabulary) -> Result<Vec<Item>> {
+    let trial = |instance: &toolglot_bench::Instance| {
+        let tokens = tokens.split(vocabulary, &dumps(&instance.data))?;
+        Ok(Trial { valid: instance.valid, tokens })
+    };
+    let item = |case: Case| {
+        let trials = case.instances.iter().map(trial).collect::<Result<_>>()?;
+        Ok(Item { section: section.into(), name: case.name, schema: case.schema, trials })
+    };
+    cases.into_iter().map(item).collect()
+}
+
+fn complain(job: &Job, rows: &[Row]) {
+    for row in rows {
+        for (item, outcome) in job.items.iter().zip(&row.outcomes) {
+            let Some(outcome) = outcome else {
+                println!("- {}: {}: too slow", row.engine, item.name);
+                continue;
+            };
+            for reason in outcome.refused.iter().chain(&outcome.refuses) {
+                println!("- {}: {}: {reason}", row.engine, item.name);
+            }
+            if outcome.lets_through > 0 {
+                println!("- {}: {}: lets {} through", row.engine, item.name, outcome.lets_through);
+            }
+            let slowest = outcome.masks.iter().enumerate().max_by_key(|(_, time)| **time);
+            if let Some((at, &time)) = slowest.filter(|(_, time)| **time > 1_000_000) {
+                println!("- {}: {}: mask {at} takes {} us", row.engine, item.name, time / 1000);
+            }
+        }
     }
-    Ok(out)
+}
+
+/// All passes of one engine.
+fn passes(cli: &Cli, engine: &str, job: &Path, count: usize) -> Result<Row> {
+    let mut row: Option<Row> = None;
+    for pass in 0..cli.repeat.max(1) {
+        eprintln!("  {engine}, pass {}", pass + 1);
+        let start = Instant::now();
+        let next = one_pass(cli, engine, job, count)?;
+        match &mut row {
+            Some(row) => row.least(next),
+            None => row = Some(next),
+        }
+        if start.elapsed() > Duration::from_secs(120) {
+            break;
+        }
+    }
+    row.context("at least one pass")
+}
+
+fn one_pass(cli: &Cli, engine: &str, job: &Path, count: usize) -> Result<Row> {
+    let mut row = Row { engine: engine.to_string(), outcomes: Vec::new() };
+    while row.outcomes.len() < count {
+        let from = row.outcomes.len();
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["--worker", engine, "--from", &from.to_string(), "--job"])
+            .arg(job)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let lines = BufReader::new(child.stdout.take().context("a pipe")?).lines();
+        let (send, lines_in) = channel();
+        let reader = std::thread::spawn(move || lines.map_while(|line| send.send(line.ok()?).ok()).count());
+        // Setting the engine up takes seconds, once.
+        let mut patience = Duration::from_secs(cli.timeout + 60);
+        let slow = loop {
+            match lines_in.recv_timeout(patience) {
+                Ok(line) => row.outcomes.push(Some(serde_json::from_str(&line)?)),
+                Err(RecvTimeoutError::Timeout) => break true,
+                Err(RecvTimeoutError::Disconnected) => break false,
+            }
+            patience = Duration::from_secs(cli.timeout);
+        };
+        if slow {
+            child.kill()?;
+            row.outcomes.push(None);
+        }
+        let status = child.wait()?;
+        // The reader ends with the pipe.
+        let _ = reader.join();
+        if !slow && row.outcomes.len() < count {
+            if row.outcomes.len() == from && from == 0 {
+                bail!("its process ended with {status}");
+            }
+            // It crashed on this schema.
+            row.outcomes.push(None);
+        }
+    }
+    Ok(row)
 }

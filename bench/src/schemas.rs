@@ -1,19 +1,64 @@
 //! Tool schemas with instances: everyday ones, and ones that hurt.
 
+use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
+use std::path::Path;
 
-/// A schema and values that it accepts, in declared order.
+/// A schema and values.
 pub struct Case {
     /// What it is.
     pub name: String,
     /// The schema.
     pub schema: Value,
-    /// Accepted values.
-    pub instances: Vec<Value>,
+    /// The values, members in declared order.
+    pub instances: Vec<Instance>,
 }
 
+/// A value, and whether its schema accepts it.
+pub struct Instance {
+    /// Whether the schema accepts it.
+    pub valid: bool,
+    /// The value.
+    pub data: Value,
+}
+
+/// A schema with values that it accepts.
 fn case(name: &str, schema: Value, instances: &[Value]) -> Case {
-    Case { name: name.to_string(), schema, instances: instances.to_vec() }
+    let instances = instances.iter().map(|data| Instance { valid: true, data: data.clone() }).collect();
+    Case { name: name.to_string(), schema, instances }
+}
+
+/// The schemas of a folder of `{"schema": …, "tests": [{"valid": …, "data": …}, …]}` files that have a valid value:
+/// `sample` of them, evenly over their sorted names, or all for 0.
+pub fn read_folder(folder: &Path, sample: usize) -> Result<Vec<Case>> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    paths.retain(|path| path.extension().is_some_and(|e| e == "json"));
+    paths.sort();
+    let step = if sample == 0 { 1.0 } else { (paths.len() as f64 / sample as f64).max(1.0) };
+    let mut out: Vec<Case> = Vec::new();
+    for (index, path) in paths.iter().enumerate() {
+        // The first usable one of each stretch.
+        if (index as f64) < out.len() as f64 * step {
+            continue;
+        }
+        let text = std::fs::read_to_string(path)?;
+        let document: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+        let tests = document.get("tests").and_then(Value::as_array);
+        let instance = |test: &Value| Instance {
+            valid: test.get("valid") == Some(&Value::Bool(true)),
+            data: test.get("data").cloned().unwrap_or_default(),
+        };
+        let instances: Vec<Instance> = tests.into_iter().flatten().map(instance).collect();
+        if instances.iter().any(|instance| instance.valid) {
+            out.push(Case {
+                name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+                schema: document.get("schema").cloned().unwrap_or_default(),
+                instances,
+            });
+        }
+    }
+    Ok(out)
 }
 
 fn object(properties: Value, required: &[&str]) -> Value {
@@ -125,7 +170,7 @@ pub fn tool_cases() -> Vec<Case> {
 /// Schemas after users' complaints: many tools, long bounds, many values, many properties, patterns.
 pub fn stress_cases() -> Vec<Case> {
     let mut out = Vec::new();
-    for count in [16, 256] {
+    for count in [16, 64, 256] {
         let tool = |i: usize| {
             let properties: Map<String, Value> = (0..8)
                 .map(|p| {
@@ -150,6 +195,7 @@ pub fn stress_cases() -> Vec<Case> {
         ("maxLength 1000", json!({"type": "string", "maxLength": 1000})),
         ("maxLength 100000", json!({"type": "string", "maxLength": 100000})),
         ("minLength 128", json!({"type": "string", "minLength": 128})),
+        ("minLength 100, maxLength 5000", json!({"type": "string", "minLength": 100, "maxLength": 5000})),
     ] {
         out.push(case(name, schema, &[json!(long)]));
     }
@@ -162,11 +208,13 @@ pub fn stress_cases() -> Vec<Case> {
         let properties: Map<String, Value> =
             (0..count).map(|i| (format!("property_{i}"), json!({"type": "integer"}))).collect();
         let instance = json!({"property_1": 1, format!("property_{}", count / 2): 22, format!("property_{}", count - 1): 333});
+        let open = json!({"type": "object", "properties": properties});
         out.push(case(
             &format!("{count} optional properties"),
             object(Value::Object(properties), &[]),
-            &[instance],
+            std::slice::from_ref(&instance),
         ));
+        out.push(case(&format!("{count} optional properties, open"), open, &[instance]));
     }
     for (name, pattern, text) in [
         (
@@ -179,8 +227,24 @@ pub fn stress_cases() -> Vec<Case> {
         ("pattern, \\w and \\s", "^[\\w\\s]+$", "practice makes perfect"),
         ("pattern, found anywhere", "b[0-9]+", "see item b42 for more"),
         ("pattern, negated class", "^[^<>]*$", "plain text without angle brackets"),
+        ("pattern, late choice", "^([a-z]+-[0-9]+|[a-z]+_[a-z]+)$", "some_longer"),
+        ("pattern, words anywhere", "(error|warning|fatal): ", "a fatal: error, then a warning: none"),
     ] {
         out.push(case(name, json!({"type": "string", "pattern": pattern}), &[json!(text)]));
+    }
+    for (name, schema, text) in [
+        (
+            "pattern, maxLength",
+            json!({"pattern": "^[a-z]+(-[a-z]+)*$", "maxLength": 64}),
+            "some-kebab-case-name",
+        ),
+        ("date-time", json!({"format": "date-time"}), "2026-11-26T00:30:00Z"),
+        ("uri", json!({"format": "uri"}), "https://example.org/a/path?with=query&more=1#part"),
+        ("uuid", json!({"format": "uuid"}), "123e4567-e89b-12d3-a456-426614174000"),
+    ] {
+        let mut schema = schema;
+        schema["type"] = "string".into();
+        out.push(case(name, schema, &[json!(text)]));
     }
     let numbers: Vec<Value> = (0..200).map(|i| json!(i * 37 % 1009)).collect();
     out.push(case(

