@@ -12,7 +12,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::shell::{output, root, run, step};
+use crate::shell::{output, root, run, step, works};
 
 /// Flags of `cargo dev bench`.
 #[derive(clap::Args)]
@@ -44,7 +44,13 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     let mut command = Command::new(env!("CARGO"));
     command.current_dir(root()).args(["run", "--quiet", "--release", "--package", "toolglot-bench"]);
     if !args.no_xgrammar {
+        if !works(Command::new("cmake").arg("--version")) {
+            bail!("XGrammar needs cmake (`pip install cmake` brings it); or leave it out with --no-xgrammar");
+        }
         command.args(["--features", "xgrammar"]);
+        if !works(Command::new("clang++").arg("--version")) {
+            command.env("PATH", with_clang()?);
+        }
     }
     command.args(["--bin", "masks", "--"]);
     if !args.rest.iter().any(|arg| arg == "--vocabulary" || arg == "--help") {
@@ -63,6 +69,19 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
         if path.exists() { path.into_os_string() } else { arg.clone() }
     };
     run(command.args(args.rest.iter().map(known)))
+}
+
+/// A search path on which XGrammar's build finds the system's C++ compiler under the one name it asks for.
+fn with_clang() -> Result<OsString> {
+    let dir = root().join("target/clang");
+    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let file = dir.join("clang++");
+    fs::write(&file, "#!/bin/sh\nexec c++ \"$@\" -fno-lto\n")
+        .context("cannot write a stand-in for clang++")?;
+    run(Command::new("chmod").arg("+x").arg(&file))?;
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let paths = std::iter::once(dir).chain(std::env::split_paths(&paths));
+    std::env::join_paths(paths).context("the search path cannot be extended")
 }
 
 /// Flags of `cargo dev tokenizers`.

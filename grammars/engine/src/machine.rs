@@ -580,6 +580,11 @@ impl ByteSet {
         self.0[byte as usize / 64] |= 1 << (byte % 64);
     }
 
+    #[inline]
+    pub(crate) fn contains(&self, byte: u8) -> bool {
+        self.0[byte as usize / 64] >> (byte % 64) & 1 == 1
+    }
+
     pub(crate) fn len(&self) -> u32 {
         self.0.iter().map(|w| w.count_ones()).sum()
     }

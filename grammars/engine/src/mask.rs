@@ -16,6 +16,7 @@ use rustc_hash::FxHashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// A set of tokens, stored by its size.
+#[derive(PartialEq)]
 pub(crate) enum TokenSet {
     List(Box<[u32]>),
     Dense(Box<[u32]>),
@@ -165,12 +166,10 @@ pub(crate) fn add_head(
     let mut pack = None;
     if let Leaf::Terminal { id, state, count } = head.leaf {
         let terminal = &compiled.grammar.terminals[id as usize];
-        let of = memory.packs(vocabulary, id, terminal).get(terminal, vocabulary, state, count)?;
-        let window = of.window(terminal, count);
-        if !terminal.shaped {
-            // Counts that make no difference within one token share their mask.
-            key = Leaf::Terminal { id, state, count: u64::from(window.need) << 32 | u64::from(window.left) };
-        }
+        let (of, window) = memory.packs(vocabulary, id, terminal).get(terminal, vocabulary, state, count)?;
+        // Counts that make no difference within one token share their mask.
+        let made = u64::from(window.need) << 32 | u64::from(window.left);
+        key = Leaf::Terminal { id, state, count: if of.exact { 1 << 63 | count } else { made } };
         pack = Some((of, window));
     }
     if memory.recall(machine, key, head.stack, mask, blank) {
@@ -274,8 +273,8 @@ pub(crate) fn add_head_within(
     let cells = machine.cells.len();
     if let Leaf::Terminal { id, state, count } = head.leaf {
         let terminal = &compiled.grammar.terminals[id as usize];
-        let pack = compiled.memory.packs(vocabulary, id, terminal).get(terminal, vocabulary, state, count)?;
-        let window = pack.window(terminal, count);
+        let packs = compiled.memory.packs(vocabulary, id, terminal);
+        let (pack, window) = packs.get(terminal, vocabulary, state, count)?;
         let settles = terminal.settles_within().map(|bytes| {
             let missing = terminal.min.saturating_sub(count);
             bytes.saturating_add(missing).saturating_add(shortest_stack(ctx, machine, head.stack))

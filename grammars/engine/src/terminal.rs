@@ -187,7 +187,16 @@ impl TerminalSpec {
             }
             _ => false,
         };
-        Terminal::new(dfa, rules, shaped, pack, (listed, quick))
+        let mut made = Terminal::new(dfa, rules, shaped, pack, (listed, quick))?;
+        if let TerminalSpec::JsonString { escapes, rules } = spec
+            && !rules.counted()
+            && !rules.patterned()
+            && !rules.excluded_words.is_empty()
+        {
+            let any = TerminalSpec::JsonString { escapes: *escapes, rules: TextRules::default() };
+            made.plain = Some(terminal(&any)?);
+        }
+        Ok(made)
     }
 }
 
@@ -205,7 +214,19 @@ impl Terminal {
             return Err(GrammarError::Empty("no text has both the pattern and the length asked for".into()));
         }
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Ok(Terminal { dfa, min, max, counted, shaped, id, pack, listed, quick, distances: Mutex::default() })
+        Ok(Terminal {
+            dfa,
+            min,
+            max,
+            counted,
+            shaped,
+            id,
+            pack,
+            listed,
+            quick,
+            plain: None,
+            distances: Mutex::default(),
+        })
     }
 
     /// The same automaton under length bounds.
@@ -269,6 +290,8 @@ pub(crate) struct Terminal {
     pub(crate) pack: u64,
     /// Packs of this automaton are used under length bounds: their exits stay listed with their counts.
     pub(crate) listed: bool,
+    /// Any string, for a string that only may not be one of some words.
+    pub(crate) plain: Option<Arc<Terminal>>,
     /// Plain text of some kind: no state is far from an end.
     quick: bool,
     distances: Mutex<FxHashMap<u32, u64>>,
@@ -326,9 +349,46 @@ impl Terminal {
                 return 0;
             }
             let characters = self.dfa.lengths(state).first_from(missing).unwrap_or(u64::MAX / 32);
-            return characters.saturating_mul(WIDEST) + WIDEST + 1;
+            return characters.saturating_mul(WIDEST)
+                + self.rest_of_character(state, missing, characters)
+                + 1;
         }
         missing.saturating_add(self.distance(state))
+    }
+
+    /// Bytes to the end of the character that a state is in, on a way that leaves no more than `characters` to come.
+    fn rest_of_character(&self, from: u32, missing: u64, characters: u64) -> u64 {
+        if let Some(bytes) = self.dfa.rest_of_character(from) {
+            return u64::from(bytes);
+        }
+        let mut level = vec![from];
+        for bytes in 0..4 {
+            let mut next = Vec::new();
+            for &state in &level {
+                if self.dfa.accepts(state) {
+                    return bytes;
+                }
+                let mut byte = 0;
+                loop {
+                    if let Ok(Some(target)) = self.dfa.step(state, byte) {
+                        if target.starts {
+                            return bytes;
+                        }
+                        let to = target.state;
+                        let short = self.dfa.lengths(to).first_from(missing);
+                        if !next.contains(&to) && short.is_some_and(|n| n <= characters) {
+                            next.push(to);
+                        }
+                    }
+                    match self.dfa.class(byte).1 {
+                        255 => break,
+                        last => byte = last + 1,
+                    }
+                }
+            }
+            level = next;
+        }
+        4
     }
 
     /// An upper bound on [`Terminal::shortest`] over all states, missing characters aside, if there is a small one.

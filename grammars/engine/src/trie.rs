@@ -2,6 +2,7 @@
 //! is one assignment and a walk touches memory in order. Also used for the tails of tokens (see `pack`).
 
 use crate::automaton::{is_lead, utf8};
+use crate::machine::ByteSet;
 use std::sync::OnceLock;
 
 /// One node. Its tokens are `tokens[node.first_token .. next node's first_token]`.
@@ -24,6 +25,7 @@ pub(crate) struct TokenTrie {
     first: Box<[u32; 256]>,
     depth: u32,
     index: OnceLock<Index>,
+    holders: OnceLock<Holders>,
 }
 
 /// What is known beyond the nodes themselves.
@@ -39,29 +41,63 @@ struct Index {
     characters: Vec<u16>,
     /// Per node: the same for the path to it.
     begun: Vec<u16>,
+    /// Per node: where its path stands in UTF-8; `BROKEN_PLACE` if it is none.
+    places: Vec<u8>,
 }
 
-/// Number of groups of ASCII characters.
-pub(crate) const ASCII_GROUPS: u32 = 39;
-/// Characters beyond ASCII.
-pub(crate) const OTHER: u64 = 1 << 39;
-/// Bytes that are not UTF-8.
-const BROKEN: u64 = 1 << 40;
+/// Which tokens hold which characters, by the characters' first bytes. Sets of tokens are words of 32 bits.
+#[derive(Debug, Clone)]
+pub(crate) struct Holders {
+    /// All tokens of the trie that are UTF-8 as far as they go.
+    sound: Vec<u32>,
+    by_byte: Vec<Holding>,
+}
 
-/// The group of an ASCII byte: every punctuation character is its own, letters, digits and spaces are few.
+#[derive(Debug, Clone)]
+enum Holding {
+    List(Vec<u32>),
+    Words(Vec<u32>),
+}
+
+impl Holders {
+    /// The tokens all of whose characters begin with one of these bytes.
+    pub(crate) fn only(&self, bytes: ByteSet, out: &mut Vec<u32>) {
+        out.clear();
+        out.extend_from_slice(&self.sound);
+        for (byte, holding) in (0..=255u8).zip(&self.by_byte) {
+            match holding {
+                _ if bytes.contains(byte) => {}
+                Holding::List(list) => {
+                    list.iter().for_each(|&token| out[token as usize / 32] &= !(1 << (token % 32)));
+                }
+                Holding::Words(words) => out.iter_mut().zip(words).for_each(|(to, held)| *to &= !held),
+            }
+        }
+    }
+}
+
+const BROKEN_PLACE: u8 = u8::MAX;
+
+/// Number of groups of ASCII characters.
+pub(crate) const ASCII_GROUPS: u32 = 62;
+/// Bytes that are not UTF-8.
+const BROKEN: u64 = 1 << 62;
+/// Characters beyond ASCII.
+pub(crate) const OTHER: u64 = 1 << 63;
+
+/// The group of an ASCII byte: small letters and punctuation characters are their own; capitals, digits and control
+/// characters are one group each.
 pub(crate) fn group(byte: u8) -> u32 {
     match byte {
         b'!'..=b'/' => u32::from(byte - b'!'),
         b':'..=b'@' => u32::from(byte - b':') + 15,
         b'['..=b'`' => u32::from(byte - b'[') + 22,
         b'{'..=b'~' => u32::from(byte - b'{') + 28,
-        b'0'..=b'9' => 32,
-        b'a'..=b'z' => 33,
-        b'A'..=b'Z' => 34,
-        b' ' => 35,
-        b'\n' => 36,
-        b'\t' | b'\r' => 37,
-        _ => 38,
+        b'a'..=b'z' => u32::from(byte - b'a') + 32,
+        b'0'..=b'9' => 58,
+        b'A'..=b'Z' => 59,
+        b' ' => 60,
+        _ => 61,
     }
 }
 
@@ -112,7 +148,7 @@ impl TokenTrie {
             ends.push(node.end);
             depth = depth.max(ends.len() as u32);
         }
-        TokenTrie { nodes, tokens, first, depth, index: OnceLock::new() }
+        TokenTrie { nodes, tokens, first, depth, index: OnceLock::new(), holders: OnceLock::new() }
     }
 
     /// The trie of everything that hangs below and at these nodes, which share their byte: its root has one child.
@@ -155,6 +191,56 @@ impl TokenTrie {
         let index = self.index();
         let range = index.starts[byte as usize] as usize..index.starts[byte as usize + 1] as usize;
         index.nodes[range].iter().map(|&node| (node, index.parents[node as usize]))
+    }
+
+    /// The node above.
+    pub(crate) fn parent(&self, node: u32) -> u32 {
+        self.index().parents[node as usize]
+    }
+
+    /// True if a node lies between characters.
+    pub(crate) fn between_characters(&self, node: u32) -> bool {
+        self.index().places[node as usize] == utf8::BOUNDARY as u8
+    }
+
+    /// Which tokens hold which characters.
+    pub(crate) fn holders(&self) -> &Holders {
+        self.holders.get_or_init(|| self.make_holders())
+    }
+
+    fn make_holders(&self) -> Holders {
+        let words = self.tokens.iter().max().map_or(0, |&last| last as usize / 32 + 1);
+        let index = self.index();
+        let mut sound = vec![0u32; words];
+        let mut lists: Vec<Vec<u32>> = vec![Vec::new(); 256];
+        // The first bytes of the characters on the way to each node of the current path.
+        let mut path: Vec<(u32, ByteSet)> = vec![(self.nodes[0].end, ByteSet::default())];
+        for node in 1..self.nodes.len() as u32 - 1 {
+            while path.len() > 1 && path[path.len() - 1].0 <= node {
+                path.pop();
+            }
+            let mut bytes = path[path.len() - 1].1;
+            let byte = self.node(node).byte;
+            if is_lead(byte) {
+                bytes.insert(byte);
+            }
+            path.push((self.node(node).end, bytes));
+            if index.places[node as usize] != BROKEN_PLACE {
+                for &token in self.tokens(node) {
+                    sound[token as usize / 32] |= 1 << (token % 32);
+                    bytes.iter().for_each(|byte| lists[byte as usize].push(token));
+                }
+            }
+        }
+        let holding = |list: Vec<u32>| {
+            if list.len() * 4 < words {
+                return Holding::List(list);
+            }
+            let mut set = vec![0u32; words];
+            list.iter().for_each(|&token| set[token as usize / 32] |= 1 << (token % 32));
+            Holding::Words(set)
+        };
+        Holders { sound, by_byte: lists.into_iter().map(holding).collect() }
     }
 
     /// The groups of the characters below a node, if the node lies between characters.
@@ -223,7 +309,8 @@ impl TokenTrie {
             nodes[*slot as usize] = node;
             *slot += 1;
         }
-        Index { starts, nodes, parents, below, characters, begun }
+        let places = places.into_iter().map(|p| p.map_or(BROKEN_PLACE, |p| p as u8)).collect();
+        Index { starts, nodes, parents, below, characters, begun, places }
     }
 
     /// The node at `index`.

@@ -1,7 +1,7 @@
 //! Automata written out in full: needed where products and complements have to know which states are alive.
 
-use super::lengths::{LengthBounds, LengthSet, Lengths};
-use super::{Automaton, Step, is_lead, utf8};
+use super::lengths::{LengthBounds, LengthTable, Lengths};
+use super::{Automaton, Classes, Step, is_lead, utf8};
 use crate::GrammarError;
 use rustc_hash::FxHashMap;
 
@@ -13,7 +13,8 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct Explicit {
     table: Vec<[u32; 256]>,
     accepts: Vec<bool>,
-    lengths: Option<Vec<LengthSet>>,
+    lengths: Option<LengthTable>,
+    classes: Classes,
 }
 
 impl Explicit {
@@ -90,28 +91,16 @@ impl Explicit {
                 }
             }
         }
-        let lengths = match bounds {
-            None => None,
-            Some(bounds) => {
-                bounds.check(table.len())?;
-                let mut sets = vec![LengthSet::empty(bounds); table.len()];
-                let mut queue: Vec<usize> = (0..table.len()).filter(|&id| accepts[id]).collect();
-                for &id in &queue {
-                    sets[id].insert(0);
-                }
-                while let Some(id) = queue.pop() {
-                    let set = sets[id].clone();
-                    for &(from, weight) in &back[id] {
-                        let from = from as usize;
-                        if sets[from].merge(&set, weight) && !queue.contains(&from) {
-                            queue.push(from);
-                        }
-                    }
-                }
-                Some(sets)
+        let ends: Vec<(u32, bool)> =
+            (0..table.len()).filter(|&id| accepts[id]).map(|id| (id as u32, false)).collect();
+        let lengths = bounds.map(|bounds| LengthTable::new(&back, &ends, bounds)).transpose()?;
+        let mut classes = Classes::utf8();
+        for byte in 1..=255u8 {
+            if table.iter().any(|row| row[byte as usize] != row[byte as usize - 1]) {
+                classes.cut(byte, 255);
             }
-        };
-        Ok(Explicit { table, accepts, lengths })
+        }
+        Ok(Explicit { table, accepts, lengths, classes })
     }
 }
 
@@ -137,9 +126,13 @@ impl Automaton for Explicit {
 
     fn lengths(&self, state: &[u32]) -> Lengths {
         match &self.lengths {
-            Some(sets) => Lengths::Set(sets[state[0] as usize].clone()),
+            Some(table) => table.of(state.iter().copied()),
             None => Lengths::AtLeast(0),
         }
+    }
+
+    fn classes(&self) -> Classes {
+        self.classes.clone()
     }
 }
 

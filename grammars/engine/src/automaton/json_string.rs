@@ -33,6 +33,8 @@ const DONE: u32 = 19;
 pub(crate) struct JsonString {
     escapes: Escapes,
     inner: Option<Box<dyn Automaton>>,
+    /// For each byte the first and last byte of its class in `inner`.
+    classes: Box<[(u8, u8); 256]>,
     bounds: Option<LengthBounds>,
 }
 
@@ -43,7 +45,8 @@ impl JsonString {
         inner: Option<Box<dyn Automaton>>,
         bounds: Option<LengthBounds>,
     ) -> JsonString {
-        JsonString { escapes, inner, bounds }
+        let classes = inner.as_ref().map_or_else(Classes::utf8, |inner| inner.classes());
+        JsonString { escapes, inner, classes: Box::new(classes.ranges()), bounds }
     }
 
     fn raw_allowed(&self, byte: u8) -> bool {
@@ -74,21 +77,31 @@ impl JsonString {
         let Some(automaton) = &self.inner else { return visit(None) };
         let (Some(low), Some(high)) = (char::from_u32(low), char::from_u32(high)) else { return false };
         fn descend(
-            automaton: &dyn Automaton,
+            (automaton, classes): (&dyn Automaton, &[(u8, u8); 256]),
             state: &[u32],
             ranges: &[regex_syntax::utf8::Utf8Range],
             visit: &mut dyn FnMut(Option<&[u32]>) -> bool,
         ) -> bool {
             let Some((range, rest)) = ranges.split_first() else { return visit(Some(state)) };
             let mut next = Vec::new();
-            (range.start..=range.end).any(|b| {
-                automaton.step(state, b, &mut next) != Step::Dead && {
+            let mut byte = range.start;
+            loop {
+                if automaton.step(state, byte, &mut next) != Step::Dead {
                     let state = std::mem::take(&mut next);
-                    descend(automaton, &state, rest, visit)
+                    if descend((automaton, classes), &state, rest, visit) {
+                        return true;
+                    }
                 }
-            })
+                // One byte stands for its class.
+                let last = classes[byte as usize].1;
+                if last >= range.end {
+                    return false;
+                }
+                byte = last + 1;
+            }
         }
-        Utf8Sequences::new(low, high).any(|seq| descend(automaton.as_ref(), inner, seq.as_slice(), visit))
+        let by_class = (automaton.as_ref(), &*self.classes);
+        Utf8Sequences::new(low, high).any(|seq| descend(by_class, inner, seq.as_slice(), visit))
     }
 
     /// Visits the inner states behind every way to complete `\u` and its first digits (code units `low ..= high`).
@@ -297,6 +310,21 @@ impl Automaton for JsonString {
             classes.refine(&inner.classes());
         }
         classes
+    }
+
+    fn rest_of_character(&self, state: &[u32]) -> Option<u32> {
+        Some(match state[0] {
+            utf8::BOUNDARY | DONE => 0,
+            1 => 1,
+            2..=4 => 2,
+            5..utf8::STATES => 3,
+            // `u`, four digits, and perhaps another escape of six bytes.
+            ESCAPE => 11,
+            kind @ HEX..LOW_SLASH => 10 - (kind - HEX),
+            LOW_SLASH => 6,
+            LOW_U => 5,
+            kind => 4 - (kind - LOW_HEX),
+        })
     }
 
     fn lengths(&self, state: &[u32]) -> Lengths {

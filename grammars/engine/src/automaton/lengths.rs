@@ -21,6 +21,21 @@ impl Lengths {
         }
     }
 
+    /// A set, or that it has every length from the least on.
+    pub(crate) fn from_set(set: LengthSet) -> Lengths {
+        match set.first_from(0) {
+            Some(least) if (least..=u64::from(set.cap)).all(|n| set.contains(n as u32)) => {
+                Lengths::AtLeast(least as u32)
+            }
+            _ => Lengths::Set(set),
+        }
+    }
+
+    /// True if every length from the least on is there.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self, Lengths::AtLeast(_))
+    }
+
     /// The smallest length from `low` on.
     pub(crate) fn first_from(&self, low: u64) -> Option<u64> {
         match self {
@@ -98,6 +113,148 @@ impl LengthSet {
     fn meets(&self, low: u64, high: u64) -> bool {
         self.first_from(low).is_some_and(|n| n <= high)
     }
+}
+
+/// Which lengths each state of an automaton has ahead of it.
+///
+/// Most states have every length from some least one on, because somewhere ahead a single character can be repeated.
+/// That is found by two searches backwards from the ends; only for automata with other states are whole sets kept.
+pub(crate) struct LengthTable {
+    short: Vec<u32>,
+    /// The least length by way of a character that can be repeated.
+    looped: Vec<u32>,
+    sets: Option<Vec<LengthSet>>,
+}
+
+const FAR: u32 = u32::MAX;
+
+impl LengthTable {
+    /// `back`: for each state those before it, each with the characters that begin on the way (0 or 1). `ends`: the
+    /// states in which the text may end, and whether anything may follow there.
+    pub(crate) fn new(
+        back: &[Vec<(u32, u32)>],
+        ends: &[(u32, bool)],
+        bounds: LengthBounds,
+    ) -> Result<LengthTable, GrammarError> {
+        let short = nearest(back, ends.iter().map(|&(state, _)| (state, 0)));
+        let repeated = repeatable(back);
+        let seeds = (0..back.len() as u32).filter(|&state| repeated[state as usize]);
+        let seeds = seeds.map(|state| (state, short[state as usize]));
+        let open = ends.iter().filter(|end| end.1).map(|&(state, _)| (state, 0));
+        let looped = nearest(back, seeds.chain(open));
+        let closed = short.iter().zip(&looped).all(|(short, looped)| short == looped);
+        let sets = if closed { None } else { Some(all_sets(back, ends, bounds)?) };
+        Ok(LengthTable { short, looped, sets })
+    }
+
+    /// The lengths ahead of a set of states.
+    pub(crate) fn of(&self, states: impl Iterator<Item = u32> + Clone) -> Lengths {
+        let least = |table: &[u32]| states.clone().map(|state| table[state as usize]).min().unwrap_or(FAR);
+        let (short, looped) = (least(&self.short), least(&self.looped));
+        match &self.sets {
+            Some(sets) if short != looped => {
+                let mut all: Option<LengthSet> = None;
+                for state in states {
+                    match &mut all {
+                        None => all = Some(sets[state as usize].clone()),
+                        Some(all) => {
+                            all.merge(&sets[state as usize], 0);
+                        }
+                    }
+                }
+                all.map_or(Lengths::AtLeast(0), Lengths::from_set)
+            }
+            _ => Lengths::AtLeast(short),
+        }
+    }
+}
+
+/// The number of characters to the nearest seed, each of which has a number of its own.
+fn nearest(back: &[Vec<(u32, u32)>], seeds: impl Iterator<Item = (u32, u32)>) -> Vec<u32> {
+    let mut distance = vec![FAR; back.len()];
+    let mut levels: Vec<Vec<u32>> = Vec::new();
+    let reach = |state: u32, at: u32, distance: &mut Vec<u32>, levels: &mut Vec<Vec<u32>>| {
+        if at < distance[state as usize] {
+            distance[state as usize] = at;
+            if levels.len() <= at as usize {
+                levels.resize_with(at as usize + 1, Vec::new);
+            }
+            levels[at as usize].push(state);
+        }
+    };
+    for (state, at) in seeds.filter(|&(_, at)| at != FAR) {
+        reach(state, at, &mut distance, &mut levels);
+    }
+    let mut at = 0;
+    while at < levels.len() {
+        while let Some(state) = levels[at].pop() {
+            if distance[state as usize] == at as u32 {
+                for &(from, weight) in &back[state as usize] {
+                    reach(from, at as u32 + weight, &mut distance, &mut levels);
+                }
+            }
+        }
+        at += 1;
+    }
+    distance
+}
+
+/// The states that one character leads from and back to, as far as a short search finds them.
+fn repeatable(back: &[Vec<(u32, u32)>]) -> Vec<bool> {
+    const FUEL: usize = 64;
+    let mut found = vec![false; back.len()];
+    let mut seen = Vec::new();
+    for state in 0..back.len() as u32 {
+        // Backwards: over what no character begins in, then one that begins one, and again.
+        seen.clear();
+        seen.push((state, 0));
+        let mut next = 0;
+        while next < seen.len() && seen.len() < FUEL {
+            let (at, begun) = seen[next];
+            next += 1;
+            for &(from, weight) in &back[at as usize] {
+                let begun = begun + weight;
+                if begun == 1 && from == state {
+                    found[state as usize] = true;
+                } else if begun <= 1 && !seen.contains(&(from, begun)) {
+                    seen.push((from, begun));
+                }
+            }
+            if found[state as usize] {
+                break;
+            }
+        }
+    }
+    found
+}
+
+fn all_sets(
+    back: &[Vec<(u32, u32)>],
+    ends: &[(u32, bool)],
+    bounds: LengthBounds,
+) -> Result<Vec<LengthSet>, GrammarError> {
+    bounds.check(back.len())?;
+    let mut sets = vec![LengthSet::empty(bounds); back.len()];
+    let mut queue = std::collections::VecDeque::new();
+    let mut queued = vec![false; back.len()];
+    for &(state, open) in ends {
+        let upto = if open { bounds.cap } else { 0 };
+        (0..=upto).for_each(|length| sets[state as usize].insert(length));
+        if !std::mem::replace(&mut queued[state as usize], true) {
+            queue.push_back(state);
+        }
+    }
+    while let Some(state) = queue.pop_front() {
+        queued[state as usize] = false;
+        let set = sets[state as usize].clone();
+        for &(from, weight) in &back[state as usize] {
+            if sets[from as usize].merge(&set, weight) && !std::mem::replace(&mut queued[from as usize], true)
+            {
+                queue.push_back(from);
+            }
+        }
+    }
+    Ok(sets)
 }
 
 /// Which lengths a caller will ask about.

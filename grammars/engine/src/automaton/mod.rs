@@ -46,6 +46,10 @@ pub(crate) trait Automaton: Send + Sync {
     fn accepts(&self, state: &[u32]) -> bool;
     /// How many more characters (first bytes yet to come) an accepted text may have from here.
     fn lengths(&self, state: &[u32]) -> Lengths;
+    /// The most bytes that may be left of the character that the state is in, where the state itself says so.
+    fn rest_of_character(&self, _state: &[u32]) -> Option<u32> {
+        None
+    }
     /// Bytes that no state tells apart may share a class.
     fn classes(&self) -> Classes {
         Classes::single_bytes()
@@ -94,8 +98,8 @@ impl Classes {
         }
     }
 
-    /// The class of each byte's first and last byte.
-    fn ranges(&self) -> [(u8, u8); 256] {
+    /// For each byte the first and last byte of its class.
+    pub(crate) fn ranges(&self) -> [(u8, u8); 256] {
         let mut out = [(0, 255); 256];
         let mut start = 0;
         for byte in 1..=256usize {
@@ -198,6 +202,24 @@ impl LazyDfa {
             }
             _ => Ok(Some(Target { state: value >> 1, starts: value & 1 == 1 })),
         }
+    }
+
+    /// The first and the last byte of a byte's class: no state tells them apart.
+    #[inline]
+    pub(crate) fn class(&self, byte: u8) -> (u8, u8) {
+        self.ranges[byte as usize]
+    }
+
+    /// The first number of what describes a state.
+    pub(crate) fn first(&self, state: u32) -> u32 {
+        let build = self.build.lock().unwrap_or_else(PoisonError::into_inner);
+        build.keys[state as usize].first().copied().unwrap_or(u32::MAX)
+    }
+
+    /// See [`Automaton::rest_of_character`].
+    pub(crate) fn rest_of_character(&self, state: u32) -> Option<u32> {
+        let build = self.build.lock().unwrap_or_else(PoisonError::into_inner);
+        self.automaton.rest_of_character(&build.keys[state as usize])
     }
 
     /// True if the text may end in `state`.

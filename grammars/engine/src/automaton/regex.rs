@@ -3,7 +3,7 @@
 //! Looks other than the two text anchors are refused. States that cannot reach a match are left out of every set,
 //! so a non-empty set is always alive.
 
-use super::lengths::{LengthBounds, LengthSet, Lengths};
+use super::lengths::{LengthBounds, LengthTable, Lengths};
 use super::{Automaton, Classes, Step, is_lead, utf8};
 use crate::GrammarError;
 use regex_automata::nfa::thompson::{self, NFA, State, WhichCaptures};
@@ -22,7 +22,7 @@ pub(crate) struct Regex {
     /// Per NFA state: can a match be reached once the text has begun (`^` no longer holds)?
     alive: Vec<bool>,
     /// Per NFA state: remaining lengths, if the caller bounds lengths.
-    lengths: Option<Vec<LengthSet>>,
+    lengths: Option<LengthTable>,
 }
 
 impl Regex {
@@ -54,13 +54,7 @@ impl Regex {
             .build_from_hir(&whole)
             .map_err(|e| refuse(e.to_string()))?;
         let alive = alive(&nfa);
-        let lengths = match bounds {
-            Some(bounds) => {
-                bounds.check(nfa.states().len())?;
-                Some(all_lengths(&nfa, bounds, search))
-            }
-            None => None,
-        };
+        let lengths = bounds.map(|bounds| all_lengths(&nfa, bounds, search)).transpose()?;
         Ok(Regex { nfa, search, alive, lengths })
     }
 
@@ -180,18 +174,7 @@ impl Automaton for Regex {
     fn lengths(&self, state: &[u32]) -> Lengths {
         match (&self.lengths, state) {
             (None, _) | (_, [FOUND, _]) => Lengths::AtLeast(0),
-            (Some(table), ids) => {
-                let mut ids = ids.iter().map(|&id| &table[id as usize]);
-                match ids.next().cloned() {
-                    Some(mut all) => {
-                        for other in ids {
-                            all.merge(other, 0);
-                        }
-                        Lengths::Set(all)
-                    }
-                    None => Lengths::AtLeast(0),
-                }
-            }
+            (Some(table), ids) => table.of(ids.iter().copied()),
         }
     }
 }
@@ -280,78 +263,27 @@ fn alive(nfa: &NFA) -> Vec<bool> {
     alive
 }
 
-fn all_lengths(nfa: &NFA, bounds: LengthBounds, search: bool) -> Vec<LengthSet> {
-    let back = reverse(nfa);
-    let mut table = vec![LengthSet::empty(bounds); back.len()];
-    let mut queue = Vec::new();
-    for (id, set) in table.iter_mut().enumerate() {
-        if matches!(nfa.state(StateID::new_unchecked(id)), State::Match { .. }) {
-            set.insert(0);
-            queue.push(id);
-        }
-    }
-    if search {
-        // Behind a match anything may follow; behind `$` nothing may, which `reverse` has settled for the path, so
-        // a match that is only reachable through `$` must not gain length.
-        return search_lengths(nfa, &back, bounds);
-    }
-    spread(&back, &mut table, queue);
-    table
-}
-
-fn spread(back: &[Vec<(u32, u32)>], table: &mut [LengthSet], mut queue: Vec<usize>) {
-    while let Some(id) = queue.pop() {
-        let set = table[id].clone();
-        for &(from, weight) in &back[id] {
-            if table[from as usize].merge(&set, weight) && !queue.contains(&(from as usize)) {
-                queue.push(from as usize);
-            }
-        }
-    }
-}
-
-/// As `spread`, for searches: a match reached without `$` stands for every further length.
-fn search_lengths(nfa: &NFA, back: &[Vec<(u32, u32)>], bounds: LengthBounds) -> Vec<LengthSet> {
-    let count = back.len();
-    let mut open = vec![LengthSet::empty(bounds); count];
-    let mut every = LengthSet::empty(bounds);
-    let mut one = LengthSet::empty(bounds);
-    one.insert(0);
-    loop {
-        let mut changed = every.merge(&one, 0);
-        let copy = every.clone();
-        changed |= every.merge(&copy, 1);
-        if !changed {
-            break;
-        }
-    }
-    let silent = after_end(nfa);
-    let mut queue = Vec::new();
-    for (id, set) in open.iter_mut().enumerate() {
-        match nfa.state(StateID::new_unchecked(id)) {
-            State::Match { .. } => {
-                set.merge(&every, 0);
-                queue.push(id);
-            }
-            State::Look { look: Look::End, next } if silent[next.as_usize()] => {
-                set.insert(0);
-                queue.push(id);
+/// Behind the match of a search anything may follow, but nothing behind `$`.
+fn all_lengths(nfa: &NFA, bounds: LengthBounds, search: bool) -> Result<LengthTable, GrammarError> {
+    let mut back = reverse(nfa);
+    let mut ends = Vec::new();
+    let silent = search.then(|| after_end(nfa));
+    for id in 0..back.len() {
+        match (nfa.state(StateID::new_unchecked(id)), &silent) {
+            (State::Match { .. }, _) => ends.push((id as u32, search)),
+            (State::Look { look: Look::End, next }, Some(silent)) if silent[next.as_usize()] => {
+                ends.push((id as u32, false));
             }
             _ => {}
         }
     }
-    let is_end = |id: u32| {
-        matches!(nfa.state(StateID::new_unchecked(id as usize)), State::Look { look: Look::End, .. })
-    };
-    while let Some(id) = queue.pop() {
-        let set = open[id].clone();
-        for &(from, weight) in &back[id] {
-            if !is_end(from) && open[from as usize].merge(&set, weight) && !queue.contains(&(from as usize)) {
-                queue.push(from as usize);
-            }
-        }
+    if search {
+        let is_end = |&(id, _): &(u32, u32)| {
+            matches!(nfa.state(StateID::new_unchecked(id as usize)), State::Look { look: Look::End, .. })
+        };
+        back.iter_mut().for_each(|edges| edges.retain(|edge| !is_end(edge)));
     }
-    open
+    LengthTable::new(&back, &ends, bounds)
 }
 
 #[cfg(test)]

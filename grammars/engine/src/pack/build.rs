@@ -1,0 +1,435 @@
+//! Walking a vocabulary with a terminal.
+//!
+//! Most states of most patterns and strings go round in circles: nearly every character leads back to them. The
+//! tokens of such characters alone are found by sets (see [`Holders`](crate::trie::Holders)), and only the places
+//! where a token leaves the circle are walked.
+
+use super::Exits;
+use crate::GrammarError;
+use crate::automaton::utf8;
+use crate::machine::ByteSet;
+use crate::mask::set;
+use crate::terminal::Terminal;
+use crate::trie::{ASCII_GROUPS, OTHER, TokenTrie, group};
+use crate::vocab::Vocabulary;
+
+pub(super) struct Build<'a> {
+    terminal: &'a Terminal,
+    pub(super) trie: &'a TokenTrie,
+    pub(super) words: Vec<u32>,
+    pub(super) by_cost: Option<Vec<Vec<u32>>>,
+    pub(super) over: Vec<u32>,
+    pub(super) longest: u32,
+    pub(super) closed: bool,
+    pub(super) exits: Exits,
+    /// Transitions met so far, by state.
+    rows: Vec<Option<Box<[u32; 256]>>>,
+    /// What is known of the states met so far, and of which.
+    infos: Vec<Info>,
+    known: Vec<bool>,
+}
+
+/// What a walk needs to know of a state.
+#[derive(Debug, Clone, Copy, Default)]
+struct Info {
+    live: bool,
+    accepts: bool,
+    /// Characters that have to come before the terminal may end.
+    short: u32,
+    /// The groups of characters that lead back to the state, once asked for.
+    loops: Option<u64>,
+}
+
+/// A state that most characters lead back to, seen from a state that they lead to it from.
+struct Circle {
+    state: u32,
+    /// First bytes of the characters that lead back to it.
+    back: ByteSet,
+    /// Those of them that lead to it from where the walk begins.
+    there: ByteSet,
+}
+
+const UNKNOWN: u32 = u32::MAX;
+const DEAD: u32 = u32::MAX - 1;
+/// Subtrees smaller than this are not worth a look at what they hold.
+const WORTHWHILE: u32 = 2;
+/// Circles of fewer bytes are not worth the sets.
+const WIDE: u32 = 8;
+
+/// The tokens that take this many characters.
+fn at_cost(by_cost: &mut Vec<Vec<u32>>, cost: u32) -> &mut Vec<u32> {
+    if by_cost.len() <= cost as usize {
+        by_cost.resize_with(cost as usize + 1, Vec::new);
+    }
+    &mut by_cost[cost as usize]
+}
+
+/// First bytes of characters beyond ASCII.
+const LEADS: std::ops::RangeInclusive<u8> = 0xc2..=0xf4;
+
+impl<'a> Build<'a> {
+    pub(super) fn new(terminal: &'a Terminal, vocabulary: &'a Vocabulary) -> Build<'a> {
+        Build {
+            terminal,
+            trie: vocabulary.trie(),
+            words: vec![0; vocabulary.mask_words()],
+            by_cost: None,
+            over: Vec::new(),
+            longest: 0,
+            closed: true,
+            exits: Exits::default(),
+            rows: Vec::new(),
+            infos: Vec::new(),
+            known: Vec::new(),
+        }
+    }
+
+    /// Walks the whole vocabulary from a state, lengths aside.
+    pub(super) fn state(&mut self, state: u32) -> Result<(), GrammarError> {
+        match self.circle(state)? {
+            Some(circle) => self.around(state, &circle),
+            None => self.children(0, state, 0),
+        }
+    }
+
+    /// The widest circle that the state leads to.
+    fn circle(&self, state: u32) -> Result<Option<Circle>, GrammarError> {
+        let dfa = &self.terminal.dfa;
+        let mut tried = Vec::new();
+        let mut best: Option<Circle> = None;
+        for first in [b'e', b'E', b'0', b' ', b'-', 0xe4] {
+            let mut at = dfa.step(state, first)?.map(|to| to.state);
+            if first >= 0x80 {
+                for _ in 0..2 {
+                    at = match at {
+                        Some(at) => dfa.step(at, 0xb8)?.map(|to| to.state),
+                        None => None,
+                    };
+                }
+            }
+            let Some(at) = at.filter(|at| !tried.contains(at)) else { continue };
+            tried.push(at);
+            if dfa.accepts(at) || !dfa.live(at) {
+                continue;
+            }
+            let (mut back, mut there) = (ByteSet::default(), ByteSet::default());
+            let (mut leads_back, mut leads_there) = (false, false);
+            for byte in (0..0x80).chain(LEADS) {
+                // What holds for a byte holds for its class.
+                if dfa.class(byte).0 == byte || byte == *LEADS.start() {
+                    leads_back = self.leads(at, byte, at)?;
+                    leads_there = leads_back && (state == at || self.leads(state, byte, at)?);
+                }
+                if leads_back {
+                    back.insert(byte);
+                }
+                if leads_there {
+                    there.insert(byte);
+                }
+            }
+            if there.len() >= WIDE && best.as_ref().is_none_or(|best| there.len() > best.there.len()) {
+                best = Some(Circle { state: at, back, there });
+            }
+        }
+        Ok(best)
+    }
+
+    /// True if every character that begins with `first` leads from one state to the other, and the terminal cannot
+    /// end within it.
+    fn leads(&self, from: u32, first: u8, to: u32) -> Result<bool, GrammarError> {
+        let dfa = &self.terminal.dfa;
+        let (Some(place), Some(target)) = (utf8::step(utf8::BOUNDARY, first), dfa.step(from, first)?) else {
+            return Ok(false);
+        };
+        // The digits of an escape are bytes of a character that has begun.
+        if !target.starts {
+            return Ok(false);
+        }
+        if place == utf8::BOUNDARY {
+            return Ok(target.state == to);
+        }
+        let mut places = vec![(target.state, place)];
+        let mut next = 0;
+        while next < places.len() {
+            let (at, place) = places[next];
+            next += 1;
+            if dfa.accepts(at) || places.len() > 8 {
+                return Ok(false);
+            }
+            let mut byte = 0x7fu8;
+            while byte < 0xbf {
+                byte += 1;
+                let class = dfa.class(byte);
+                let Some(place) = utf8::step(place, byte) else { continue };
+                byte = class.1;
+                match dfa.step(at, byte)? {
+                    Some(target) if place == utf8::BOUNDARY && target.state == to => {}
+                    Some(target) if place != utf8::BOUNDARY => {
+                        if !places.contains(&(target.state, place)) {
+                            places.push((target.state, place));
+                        }
+                    }
+                    _ => return Ok(false),
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Walks the whole vocabulary from a state that leads to a circle.
+    fn around(&mut self, state: u32, circle: &Circle) -> Result<(), GrammarError> {
+        let trie = self.trie;
+        let around = self.resolve_state(circle.state)?;
+        let mut words = Vec::new();
+        trie.holders().only(circle.back, &mut words);
+        words.resize(self.words.len(), 0);
+        // Tokens that begin otherwise are met below.
+        for byte in circle.back.iter().filter(|&byte| !circle.there.contains(byte)) {
+            for (token, _) in trie.child(0, byte).into_iter().flat_map(|child| trie.subtree(child)) {
+                words[token as usize / 32] &= !(1 << (token % 32));
+            }
+        }
+        if self.terminal.counted {
+            for byte in circle.there.iter() {
+                for (token, characters) in trie.child(0, byte).into_iter().flat_map(|c| trie.subtree(c)) {
+                    if words[token as usize / 32] >> (token % 32) & 1 == 1 {
+                        let cost = u32::from(characters) + around.short;
+                        self.longest = self.longest.max(cost);
+                        if let Some(by_cost) = &mut self.by_cost {
+                            at_cost(by_cost, cost).push(token);
+                        }
+                    }
+                }
+            }
+        }
+        self.words = words;
+        // Where tokens leave the circle.
+        for byte in (0..0x80).chain(LEADS).filter(|&byte| !circle.back.contains(byte)) {
+            let step = self.transition(circle.state, byte)?;
+            if step == DEAD {
+                continue;
+            }
+            for (node, parent) in trie.nodes_by_byte(byte) {
+                if parent != 0 && self.on_circle(parent, circle) {
+                    self.node(node, step, u32::from(trie.begun(parent)))?;
+                }
+            }
+        }
+        // Where they never come to it.
+        let end = trie.node(0).end;
+        let mut child = 1;
+        while child < end {
+            let node = trie.node(child);
+            if !circle.there.contains(node.byte) {
+                let step = self.transition(state, node.byte)?;
+                if step != DEAD {
+                    self.node(child, step, 0)?;
+                }
+            }
+            child = node.end;
+        }
+        Ok(())
+    }
+
+    /// True if the text of a node goes to the circle with its first character, and then round it.
+    fn on_circle(&self, mut node: u32, circle: &Circle) -> bool {
+        let trie = self.trie;
+        if !trie.between_characters(node) {
+            return false;
+        }
+        loop {
+            let byte = trie.node(node).byte;
+            let parent = trie.parent(node);
+            if parent == 0 {
+                return circle.there.contains(byte);
+            }
+            // Bytes within characters say nothing.
+            if byte & 0xc0 != 0x80 && !circle.back.contains(byte) {
+                return false;
+            }
+            node = parent;
+        }
+    }
+
+    /// Visits the children of `parent` for a terminal in this state.
+    fn children(&mut self, parent: u32, state: u32, count: u32) -> Result<(), GrammarError> {
+        let trie = self.trie;
+        let end = trie.node(parent).end;
+        let mut child = parent + 1;
+        while child < end {
+            let node = trie.node(child);
+            let step = self.transition(state, node.byte)?;
+            if step != DEAD {
+                self.node(child, step, count)?;
+            }
+            child = node.end;
+        }
+        Ok(())
+    }
+
+    /// Visits a node behind a transition.
+    #[inline]
+    fn node(&mut self, node: u32, step: u32, count: u32) -> Result<(), GrammarError> {
+        let (target, count) = (step >> 1, count + (step & 1));
+        let info = self.infos[target as usize];
+        let end = self.trie.node(node).end;
+        self.longest = self.longest.max(count + info.short);
+        if info.live && end - node > WORTHWHILE && self.trie.below(node) & !self.loops_of(target)? == 0 {
+            self.whole(node, count, info);
+        } else {
+            self.here(node, count, info);
+            if info.live && end > node + 1 {
+                self.children(node, target, count)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Target and character bit, or `DEAD`.
+    #[inline]
+    fn transition(&mut self, state: u32, byte: u8) -> Result<u32, GrammarError> {
+        match self.rows.get(state as usize) {
+            Some(Some(row)) if row[byte as usize] != UNKNOWN => Ok(row[byte as usize]),
+            _ => self.resolve(state, byte),
+        }
+    }
+
+    /// Looks a transition up and keeps it at hand.
+    #[cold]
+    fn resolve(&mut self, state: u32, byte: u8) -> Result<u32, GrammarError> {
+        let value = match self.terminal.dfa.step(state, byte)? {
+            None => DEAD,
+            Some(target) => {
+                self.resolve_state(target.state)?;
+                target.state << 1 | u32::from(target.starts)
+            }
+        };
+        if self.rows.len() <= state as usize {
+            self.rows.resize(state as usize + 1, None);
+        }
+        self.rows[state as usize].get_or_insert_with(|| Box::new([UNKNOWN; 256]))[byte as usize] = value;
+        Ok(value)
+    }
+
+    fn resolve_state(&mut self, state: u32) -> Result<Info, GrammarError> {
+        let at = state as usize;
+        if self.infos.len() <= at {
+            self.infos.resize(at + 1, Info::default());
+            self.known.resize(at + 1, false);
+        }
+        if !std::mem::replace(&mut self.known[at], true) {
+            let dfa = &self.terminal.dfa;
+            let (live, accepts) = (dfa.live(state), dfa.accepts(state));
+            let mut short = 0;
+            if live && self.terminal.shaped {
+                let lengths = dfa.lengths(state);
+                self.closed &= lengths.is_closed();
+                short = lengths.first_from(0).unwrap_or(0) as u32;
+            }
+            self.infos[at] = Info { live, accepts, short, loops: None };
+        }
+        Ok(self.infos[at])
+    }
+
+    #[inline]
+    fn loops_of(&mut self, state: u32) -> Result<u64, GrammarError> {
+        match self.infos[state as usize].loops {
+            Some(loops) => Ok(loops),
+            None => {
+                let loops = self.loops(state)?;
+                self.infos[state as usize].loops = Some(loops);
+                Ok(loops)
+            }
+        }
+    }
+
+    /// Takes the tokens of one node.
+    fn here(&mut self, node: u32, count: u32, info: Info) {
+        let tokens = self.trie.tokens(node);
+        if info.live {
+            tokens.iter().for_each(|&token| set(&mut self.words, token));
+            if let (Some(by_cost), false) = (&mut self.by_cost, tokens.is_empty()) {
+                at_cost(by_cost, count + info.short).extend_from_slice(tokens);
+            }
+        } else {
+            self.over.extend_from_slice(tokens);
+        }
+        if info.accepts {
+            self.exits.nodes.push(node);
+            self.exits.counts.push(count);
+        }
+    }
+
+    /// Takes a whole subtree, all of whose characters lead back to the state it hangs on.
+    fn whole(&mut self, node: u32, count: u32, info: Info) {
+        let trie = self.trie;
+        // Characters before the subtree are those of the path, whatever the terminal made of them.
+        let before = trie.begun(node);
+        for (token, characters) in trie.subtree(node) {
+            set(&mut self.words, token);
+            let cost = count + u32::from(characters - before) + info.short;
+            self.longest = self.longest.max(cost);
+            if let Some(by_cost) = &mut self.by_cost {
+                at_cost(by_cost, cost).push(token);
+            }
+        }
+        if info.accepts {
+            for at in node..trie.node(node).end {
+                self.exits.nodes.push(at);
+                self.exits.counts.push(count + u32::from(trie.begun(at) - before));
+            }
+        }
+    }
+
+    /// The groups of characters that lead from a state back to it.
+    fn loops(&self, state: u32) -> Result<u64, GrammarError> {
+        let dfa = &self.terminal.dfa;
+        let mut groups = (1u64 << ASCII_GROUPS) - 1;
+        for byte in 0..0x80u8 {
+            if dfa.step(state, byte)?.map(|t| t.state) != Some(state) {
+                groups &= !(1 << group(byte));
+            }
+        }
+        if self.loops_over_others(state)? {
+            groups |= OTHER;
+        }
+        Ok(groups)
+    }
+
+    /// True if every character beyond ASCII leads back to the state.
+    fn loops_over_others(&self, state: u32) -> Result<bool, GrammarError> {
+        for first in LEADS {
+            let begins = self.terminal.dfa.class(first).0 == first || first == *LEADS.start();
+            if begins && !self.leads(state, first, state)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Visits the children of `parent` for a terminal after a number of characters, lengths included.
+    pub(super) fn counted(&mut self, parent: u32, state: u32, count: u64) -> Result<(), GrammarError> {
+        let (trie, terminal) = (self.trie, self.terminal);
+        let end = trie.node(parent).end;
+        let mut child = parent + 1;
+        while child < end {
+            let node = trie.node(child);
+            if let Some(to) = terminal.step(state, count, node.byte)? {
+                if to.goes_on {
+                    trie.tokens(child).iter().for_each(|&token| set(&mut self.words, token));
+                } else {
+                    self.over.extend_from_slice(trie.tokens(child));
+                }
+                if to.ends {
+                    self.exits.nodes.push(child);
+                    self.exits.counts.push(0);
+                }
+                if to.goes_on && node.end > child + 1 {
+                    self.counted(child, to.state, to.count)?;
+                }
+            }
+            child = node.end;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,341 @@
+//! Packs: what a terminal's state does with a whole vocabulary, whatever follows the terminal.
+//!
+//! A pack holds the tokens that stay inside the terminal, and the trie nodes where the terminal may end inside a
+//! token. Behind those nodes the continuation decides; the subtrees behind them are merged into small tries of tails,
+//! one per first byte, so that thousands of tokens that leave a string cost one short walk. Packs depend on the
+//! terminal and the vocabulary only, so all grammars share them.
+
+mod build;
+
+use crate::GrammarError;
+use crate::mask::{TokenSet, set};
+use crate::terminal::Terminal;
+use crate::trie::TokenTrie;
+use crate::vocab::Vocabulary;
+use build::Build;
+use rustc_hash::{FxHashMap, FxHasher};
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+const CACHE_LIMIT: usize = 4096;
+
+/// The packs of a vocabulary, by terminal.
+#[derive(Default)]
+pub(crate) struct PackCache {
+    terminals: Mutex<FxHashMap<u64, Arc<Packs>>>,
+    sets: Mutex<Sets>,
+}
+
+/// Sets of tokens that packs hold, each once.
+#[derive(Default)]
+struct Sets {
+    by_hash: FxHashMap<u64, Vec<Arc<TokenSet>>>,
+    count: usize,
+}
+
+impl PackCache {
+    /// The packs of one terminal.
+    pub(crate) fn of(&self, terminal: &Terminal) -> Arc<Packs> {
+        let mut map = self.terminals.lock().unwrap_or_else(PoisonError::into_inner);
+        if map.len() >= CACHE_LIMIT {
+            map.retain(|_, packs| Arc::strong_count(packs) > 1);
+        }
+        Arc::clone(map.entry(terminal.pack).or_default())
+    }
+
+    /// The set of these tokens: the states of patterns mostly have one of few.
+    fn set(&self, words: &[u32]) -> Arc<TokenSet> {
+        let mut hasher = FxHasher::default();
+        words.hash(&mut hasher);
+        let fresh = TokenSet::from_words(words);
+        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        let sets = &mut *sets;
+        if sets.count >= CACHE_LIMIT {
+            sets.by_hash.values_mut().for_each(|list| list.retain(|set| Arc::strong_count(set) > 1));
+            sets.by_hash.retain(|_, list| !list.is_empty());
+            sets.count = sets.by_hash.values().map(Vec::len).sum();
+        }
+        let list = sets.by_hash.entry(hasher.finish()).or_default();
+        if let Some(known) = list.iter().find(|set| ***set == fresh) {
+            return Arc::clone(known);
+        }
+        let fresh = Arc::new(fresh);
+        list.push(Arc::clone(&fresh));
+        sets.count += 1;
+        fresh
+    }
+}
+
+/// Packs kept per terminal: with dense sets of 128k tokens, 256 of them are 4 MiB.
+const PACKS_PER_TERMINAL: usize = 256;
+
+/// The packs of one terminal, by state.
+#[derive(Default)]
+pub(crate) struct Packs {
+    /// By state, and by count where that is needed; see [`Pack::exact`].
+    states: RwLock<FxHashMap<(u32, Option<u64>), Arc<Pack>>>,
+}
+
+impl Packs {
+    /// The pack of a state after `count` characters, made if it is not there, and what of the length bounds matters
+    /// there.
+    pub(crate) fn get(
+        &self,
+        terminal: &Terminal,
+        vocabulary: &Vocabulary,
+        state: u32,
+        count: u64,
+    ) -> Result<(Arc<Pack>, Window), GrammarError> {
+        let pack = self.find(terminal, vocabulary, (state, None))?;
+        let window = pack.window(terminal, count);
+        let open = window.need == 0 && window.left >= pack.longest;
+        if open || terminal.listed && (pack.closed || window.need == 0) {
+            return Ok((pack, window));
+        }
+        let pack = self.find(terminal, vocabulary, (state, Some(count)))?;
+        let window = Window { need: 0, left: pack.longest };
+        Ok((pack, window))
+    }
+
+    fn find(
+        &self,
+        terminal: &Terminal,
+        vocabulary: &Vocabulary,
+        key: (u32, Option<u64>),
+    ) -> Result<Arc<Pack>, GrammarError> {
+        if let Some(pack) = self.states.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Arc::clone(pack));
+        }
+        let pack = match (&terminal.plain, key) {
+            (Some(plain), (state, None)) if terminal.dfa.first(state) == 0 => {
+                let packs = vocabulary.packs().of(plain);
+                let base = packs.find(plain, vocabulary, (0, None))?;
+                Pack::of_plain(base, terminal, vocabulary, state)?
+            }
+            _ => Arc::new(Pack::new(terminal, vocabulary, key)?),
+        };
+        let mut states = self.states.write().unwrap_or_else(PoisonError::into_inner);
+        if states.len() >= PACKS_PER_TERMINAL {
+            states.clear();
+        }
+        Ok(Arc::clone(states.entry(key).or_insert(pack)))
+    }
+}
+
+/// The part of a length bound that can matter within one token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Window {
+    /// Characters that have to come before the terminal may end, at most one more than a token has.
+    pub(crate) need: u32,
+    /// Characters that may come, at most as many as a token and what it needs behind it have.
+    pub(crate) left: u32,
+}
+
+/// See the module.
+pub(crate) struct Pack {
+    /// Tokens that stay inside, lengths aside.
+    inside: Arc<TokenSet>,
+    /// The most characters that any token takes: those that begin in it, and those that have to follow.
+    longest: u32,
+    /// For each number of such characters the tokens that stay inside and take that many; made when first needed.
+    by_cost: OnceLock<Vec<Vec<u32>>>,
+    state: u32,
+    /// Made for one count: lengths are settled already.
+    pub(crate) exact: bool,
+    /// In no state that a token leads to is a length impossible between the least and the greatest one. If so, or
+    /// once enough characters have come, what a token takes says all about lengths.
+    closed: bool,
+    /// Tokens that end with the terminal, where the exits are too many to be listed.
+    over: Arc<[u32]>,
+    /// Nodes where the terminal may end, each with the characters begun so far.
+    exits: Exits,
+    within: Mutex<FxHashMap<u32, Arc<TokenSet>>>,
+    tails: Mutex<FxHashMap<(u8, Window), Arc<TokenTrie>>>,
+    ended: Mutex<FxHashMap<Window, Arc<[u32]>>>,
+}
+
+#[derive(Default)]
+struct Exits {
+    nodes: Vec<u32>,
+    counts: Vec<u32>,
+    /// Membership, where there are many.
+    set: Vec<u64>,
+}
+
+impl Pack {
+    fn new(
+        terminal: &Terminal,
+        vocabulary: &Vocabulary,
+        (state, count): (u32, Option<u64>),
+    ) -> Result<Pack, GrammarError> {
+        let mut build = Build::new(terminal, vocabulary);
+        match count {
+            Some(count) => build.counted(0, state, count)?,
+            None => build.state(state)?,
+        }
+        let Build { words, longest, closed, mut exits, trie, over, .. } = build;
+        // Where the terminal may end nearly everywhere, a bit per node is smaller than a list.
+        let many = exits.nodes.len() > 32 && exits.nodes.len() > trie.len() as usize / 16;
+        if many && !terminal.listed {
+            exits.set = vec![0; trie.len() as usize / 64 + 1];
+            for &node in &exits.nodes {
+                exits.set[node as usize / 64] |= 1 << (node % 64);
+            }
+            exits.nodes = Vec::new();
+            exits.counts = Vec::new();
+        }
+        let inside = vocabulary.packs().set(&words);
+        Ok(Pack {
+            longest,
+            over: over.into(),
+            exits,
+            exact: count.is_some(),
+            closed,
+            ..Pack::bare(inside, state)
+        })
+    }
+
+    fn bare(inside: Arc<TokenSet>, state: u32) -> Pack {
+        Pack {
+            inside,
+            longest: 0,
+            by_cost: OnceLock::new(),
+            state,
+            exact: false,
+            closed: true,
+            over: Arc::default(),
+            exits: Exits::default(),
+            within: Mutex::default(),
+            tails: Mutex::default(),
+            ended: Mutex::default(),
+        }
+    }
+
+    /// The pack of a state of a string that may not be one of some words, from that of any string: the same tokens
+    /// stay inside, and it ends in the same places but those that complete such a word.
+    fn of_plain(
+        base: Arc<Pack>,
+        terminal: &Terminal,
+        vocabulary: &Vocabulary,
+        state: u32,
+    ) -> Result<Arc<Pack>, GrammarError> {
+        let trie = vocabulary.trie();
+        let mut exits = Exits::default();
+        let mut path = Vec::new();
+        for (&node, &count) in base.exits.nodes.iter().zip(&base.exits.counts) {
+            path.clear();
+            let mut at = node;
+            while at != 0 {
+                path.push(trie.node(at).byte);
+                at = trie.parent(at);
+            }
+            let mut now = Some(state);
+            for &byte in path.iter().rev() {
+                now = match now {
+                    Some(state) => terminal.dfa.step(state, byte)?.map(|target| target.state),
+                    None => break,
+                };
+            }
+            if now.is_some_and(|state| terminal.dfa.accepts(state)) {
+                exits.nodes.push(node);
+                exits.counts.push(count);
+            }
+        }
+        if exits.nodes.len() == base.exits.nodes.len() {
+            return Ok(base);
+        }
+        let inside = Arc::clone(&base.inside);
+        Ok(Arc::new(Pack { longest: base.longest, exits, ..Pack::bare(inside, state) }))
+    }
+
+    /// What of the bounds can matter after `count` characters.
+    fn window(&self, terminal: &Terminal, count: u64) -> Window {
+        if !terminal.counted {
+            return Window { need: 0, left: self.longest };
+        }
+        let need = terminal.min.saturating_sub(count).min(u64::from(self.longest) + 1);
+        let left = terminal.max.map_or(u64::MAX, |max| max.saturating_sub(count));
+        Window { need: need as u32, left: left.min(u64::from(self.longest)) as u32 }
+    }
+
+    /// The tokens that stay inside.
+    pub(crate) fn inside(
+        &self,
+        terminal: &Terminal,
+        vocabulary: &Vocabulary,
+        window: Window,
+    ) -> Result<Arc<TokenSet>, GrammarError> {
+        if window.left >= self.longest {
+            return Ok(Arc::clone(&self.inside));
+        }
+        let by_cost = match self.by_cost.get() {
+            Some(known) => known,
+            None => {
+                let mut build = Build::new(terminal, vocabulary);
+                build.by_cost = Some(Vec::new());
+                build.state(self.state)?;
+                self.by_cost.get_or_init(|| build.by_cost.unwrap_or_default())
+            }
+        };
+        let mut within = self.within.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = within.entry(window.left).or_insert_with(|| {
+            let mut words = vec![0; vocabulary.mask_words()];
+            for tokens in by_cost.iter().take(window.left as usize + 1) {
+                tokens.iter().for_each(|&token| set(&mut words, token));
+            }
+            vocabulary.packs().set(&words)
+        });
+        Ok(Arc::clone(set))
+    }
+
+    /// True if the terminal can end inside a token at all.
+    pub(crate) fn may_end(&self) -> bool {
+        !self.exits.nodes.is_empty() || !self.exits.set.is_empty()
+    }
+
+    /// True if so many nodes are ends that a walk from the root is as good.
+    pub(crate) fn ends_everywhere(&self) -> bool {
+        !self.exits.set.is_empty()
+    }
+
+    /// The tokens that end exactly where the terminal does, beyond those that stay inside.
+    pub(crate) fn ended(&self, trie: &TokenTrie, window: Window) -> Arc<[u32]> {
+        if self.ends_everywhere() {
+            return Arc::clone(&self.over);
+        }
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let list = ended.entry(window).or_insert_with(|| {
+            let mut list = Vec::new();
+            for (&node, &count) in self.exits.nodes.iter().zip(&self.exits.counts) {
+                if (window.need..=window.left).contains(&count) {
+                    list.extend_from_slice(trie.tokens(node));
+                }
+            }
+            list.into()
+        });
+        Arc::clone(list)
+    }
+
+    /// What tokens hold behind the terminal's end, as far as it begins with `byte`.
+    pub(crate) fn tails(&self, trie: &TokenTrie, window: Window, byte: u8) -> Arc<TokenTrie> {
+        let mut tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
+        let tails = tails.entry((byte, window)).or_insert_with(|| {
+            let nodes: Vec<u32> = if self.exits.set.is_empty() {
+                let exits = self.exits.nodes.iter().zip(&self.exits.counts);
+                exits
+                    .filter(|&(_, count)| (window.need..=window.left).contains(count))
+                    .filter_map(|(&node, _)| trie.child(node, byte))
+                    .collect()
+            } else {
+                trie.nodes_by_byte(byte)
+                    .filter(|&(_, parent)| {
+                        parent != 0 && self.exits.set[parent as usize / 64] >> (parent % 64) & 1 == 1
+                    })
+                    .map(|(node, _)| node)
+                    .collect()
+            };
+            Arc::new(trie.merge(&nodes))
+        });
+        Arc::clone(tails)
+    }
+}
