@@ -9,6 +9,7 @@ mod nodes;
 mod print;
 mod registry;
 mod synthetic;
+mod values;
 
 use serde_json::json;
 use toolglot_format::{Event, FinishReason, Piece, Plan, Turn};
