@@ -72,16 +72,19 @@ impl<'a> Writer<'a> {
         if has_place(format, &[Thing::Call]) || format.has_extern() {
             self.must(&plan, turn("", "", &["Probeone"]))?;
             self.abilities.calls = true;
-            self.abilities.several =
-                self.can("several calls", &plan, turn("", "", &["Probeone", "Probetwo"]), "Probetwo")?;
-            let turn = turn("", "Probetext.", &["Probeone"]);
-            self.abilities.text_with_call = self.can("text before a call", &plan, turn, "Probetext.")?;
+            let two = turn("", "", &["Probeone", "Probetwo"]);
+            self.abilities.several = self.can("several calls", &plan, two, &["Probetwo", "Probeone"])?;
+            let both = turn("", "Probetext.", &["Probeone"]);
+            self.abilities.text_with_call =
+                self.can("text beside a call", &plan, both, &["Probetext.", "Probeone"])?;
         }
         let think = "Probethought.";
-        self.abilities.reasoning = self.can("reasoning", &plan, turn(think, "Probeanswer.", &[]), think)?;
+        let both = turn(think, "Probeanswer.", &[]);
+        self.abilities.reasoning = self.can("reasoning", &plan, both, &[think, "Probeanswer."])?;
         if self.abilities.calls {
+            let both = turn(think, "", &["Probeone"]);
             self.abilities.reasoning_with_call =
-                self.can("reasoning before a call", &plan, turn(think, "", &["Probeone"]), think)?;
+                self.can("reasoning before a call", &plan, both, &[think, "Probeone"])?;
         }
         Ok(())
     }
@@ -94,15 +97,22 @@ impl<'a> Writer<'a> {
             .map_err(|why| format!("the template writes\n{}{why}", barred(&body)))
     }
 
-    /// Whether the template writes the turn with the part that holds `word`.
-    fn can(&mut self, what: &str, plan: &Plan, mut turn: Turn, word: &str) -> Result<bool, String> {
+    /// Whether the template writes the turn with all of `words`, the first of them that of the part in question.
+    fn can(&mut self, what: &str, plan: &Plan, mut turn: Turn, words: &[&str]) -> Result<bool, String> {
+        let absent = |body: &str| words.iter().position(|word| !body.contains(word));
+        let word = words.first().copied().unwrap_or_default();
         let answer = match self.body(&plan.tools, &mut turn) {
             Err(error) => format!("refused: {}", error.lines().next().unwrap_or_default()),
-            Ok(body) if !body.contains(word) => "left out".into(),
+            Ok(body) if absent(&body) == Some(0) => "left out".into(),
+            Ok(body) if absent(&body).is_some() => "in place of the rest".into(),
             Ok(body) => {
                 let events = parse(self.family, plan, "", &[Piece::text(&body)], FinishReason::Stop)?;
                 let got: Turn = events.iter().cloned().collect();
-                match same(plan, &events, std::slice::from_ref(&turn)) {
+                // A template may write text behind the calls.
+                let mut behind = [turn.clone(), Turn { content: turn.content.clone(), ..Turn::default() }];
+                behind[0].content.clear();
+                let read = same(plan, &events, std::slice::from_ref(&turn));
+                match read.or_else(|why| same(plan, &events, &behind).map_err(|_| why)) {
                     Ok(()) => "written".into(),
                     Err(_) if !turn.reasoning.contains(word) && got.reasoning.contains(word) => {
                         "written as reasoning".into()

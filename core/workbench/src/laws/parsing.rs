@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use toolglot::format::{FinishReason, MalformedReason};
 use toolglot::{Event, Family, Piece, Plan};
 
-use super::{Samples, fail, hold, plan};
+use super::{Trial, fail, hold, plan};
 use crate::expect::{cut, parse, show};
 use crate::sample::mash;
 use crate::tool_set;
@@ -27,13 +27,13 @@ fn parts(family: &dyn Family) -> Vec<String> {
     parts
 }
 
-pub(super) fn any_cut(family: &dyn Family, samples: &Samples) -> Result<(), String> {
+pub(super) fn any_cut(family: &dyn Family, trial: &Trial) -> Result<(), String> {
     let plan = weather()?;
     let cuts = prop::collection::vec(
         (any::<prop::sample::Index>(), prop::option::weighted(0.1, any::<bool>())),
         0..6,
     );
-    hold(samples, &(mash(parts(family)), cuts, any::<bool>()), |(text, cuts, stop)| {
+    hold(trial, &(mash(parts(family)), cuts, any::<bool>()), |(text, cuts, stop)| {
         let events = |pieces: &[Piece<'_>]| parse(family, &plan, "", pieces, finish(stop)).or_else(fail);
         let same = |what: &str, pieces: &[Piece<'_>]| {
             let (whole, each) = (events(pieces)?, events(&cut(pieces, 1))?);
@@ -75,9 +75,9 @@ fn tell(pieces: &[Piece<'_>]) -> String {
 }
 
 /// Every word of the output is in exactly one event. Bytes that the reason says are given twice count once.
-pub(super) fn no_byte_lost(family: &dyn Family, samples: &Samples) -> Result<(), String> {
+pub(super) fn no_byte_lost(family: &dyn Family, trial: &Trial) -> Result<(), String> {
     let plan = weather()?;
-    hold(samples, &(mash(parts(family)), any::<bool>()), |(text, stop)| {
+    hold(trial, &(mash(parts(family)), any::<bool>()), |(text, stop)| {
         let events = parse(family, &plan, "", &[Piece::text(&text)], finish(stop)).or_else(fail)?;
         let mut given = String::new();
         let mut malformed = String::new();

@@ -7,7 +7,7 @@ use toolglot::grammar::{Matcher, TokenKind, Vocabulary};
 use toolglot::parsers::{PrintError, Printed, print, to_text};
 use toolglot::{Event, Family, Plan};
 
-use super::{Samples, assert_same, fail, hold, holds_marker, parse_text, plan};
+use super::{Trial, assert_same, fail, hold, holds_marker, parse_text, plan};
 use crate::admit::matcher;
 use crate::expect::show;
 use crate::ids;
@@ -28,23 +28,29 @@ fn walk(matcher: &mut Matcher, choices: &[u32]) -> Option<String> {
         matcher.mask(&mut mask).ok()?;
         let allowed =
             |id: &u32| mask[*id as usize / 32] >> (*id % 32) & 1 == 1 && !vocabulary.eos().contains(id);
-        let all: Vec<u32> = (0..vocabulary.len() as u32).filter(allowed).collect();
-        // Late in the output only what closes something.
-        let closing: Vec<u32> = all
-            .iter()
-            .copied()
-            .filter(|id| {
-                let bytes = vocabulary.bytes(*id);
-                vocabulary.kind(*id) == TokenKind::Special
-                    || bytes.starts_with(b"</")
-                    || bytes.first().is_some_and(|byte| b"\"}]\n0".contains(byte))
-            })
-            .collect();
+        // The plainest first: small choices, which failures shrink to, bring the output to its end.
+        let rank = |id: &u32| {
+            let bytes = vocabulary.bytes(*id);
+            let closes = vocabulary.kind(*id) == TokenKind::Special
+                || bytes.starts_with(b"</")
+                || bytes.first().is_some_and(|byte| b"\"}]\n0".contains(byte));
+            match bytes {
+                _ if closes => 0,
+                [byte] if byte.is_ascii_alphabetic() => 1,
+                [byte] if byte.is_ascii_graphic() => 2,
+                [_] => 4,
+                _ => 3,
+            }
+        };
+        let mut all: Vec<u32> = (0..vocabulary.len() as u32).filter(allowed).collect();
+        all.sort_by_key(rank);
+        let closing = all.iter().take_while(|id| rank(id) == 0).count();
         let long: Vec<u32> = all.iter().copied().filter(|id| *id > 256).collect();
+        // Late in the output only what closes something.
         let pool = match () {
-            () if step > choices.len() / 3 && !closing.is_empty() => closing,
-            () if choice % 3 > 0 && !long.is_empty() => long,
-            () => all,
+            () if step > choices.len() / 3 && closing > 0 => &all[..closing],
+            () if choice % 3 > 0 && !long.is_empty() => &long,
+            () => &all,
         };
         let token = *pool.get((choice / 21) as usize % pool.len().max(1))?;
         matcher.accept(token).ok()?;
@@ -53,14 +59,14 @@ fn walk(matcher: &mut Matcher, choices: &[u32]) -> Option<String> {
     None
 }
 
-pub(super) fn accepted_is_read(family: &dyn Family, samples: &Samples) -> Result<(), String> {
+pub(super) fn accepted_is_read(family: &dyn Family, trial: &Trial) -> Result<(), String> {
     let has_calls = has_place(&family.manifest().format, &[Thing::Call]);
     let choices =
         if has_calls { vec![ToolChoice::Auto, ToolChoice::Required] } else { vec![ToolChoice::Auto] };
     let choice = prop::sample::select(choices);
     let words = prop::collection::vec(any::<u32>(), 240..320);
     let vocabulary = vocabulary::pieces(&family.manifest().format).map_err(|error| error.to_string())?;
-    hold(samples, &(sample(0..1), choice, any::<bool>(), words), |(sample, choice, parallel, words)| {
+    hold(trial, &(sample(0..1), choice, any::<bool>(), words), |(sample, choice, parallel, words)| {
         let plan = Plan { tools: sample.tools, choice, parallel, reasoning: true };
         let mut matcher = matcher(family, &plan, &vocabulary).or_else(fail)?;
         let Some(text) = walk(&mut matcher, &words) else {
@@ -126,8 +132,8 @@ fn printed(family: &dyn Family, plan: &Plan, turn: &mut Turn) -> Result<Vec<Prin
     })
 }
 
-pub(super) fn printed_reads_back(family: &dyn Family, samples: &Samples) -> Result<(), String> {
-    hold(samples, &sample(0..4), |Sample { tools, mut turn }| {
+pub(super) fn printed_reads_back(family: &dyn Family, trial: &Trial) -> Result<(), String> {
+    hold(trial, &sample(0..4), |Sample { tools, mut turn }| {
         let plan = plan(tools);
         let text = to_text(&printed(family, &plan, &mut turn)?);
         assert_same(&parse_text(family, &plan, &text)?, &turn, &text)
@@ -148,10 +154,10 @@ fn tokens(vocabulary: &Vocabulary, parts: &[Printed], choices: &[u16]) -> Vec<u3
     out
 }
 
-pub(super) fn printed_is_admitted(family: &dyn Family, samples: &Samples) -> Result<(), String> {
+pub(super) fn printed_is_admitted(family: &dyn Family, trial: &Trial) -> Result<(), String> {
     let vocabulary = vocabulary::pieces(&family.manifest().format).map_err(|error| error.to_string())?;
     let strategy = (sample(0..4), prop::collection::vec(any::<u16>(), 1..64));
-    hold(samples, &strategy, |(Sample { tools, mut turn }, choices)| {
+    hold(trial, &strategy, |(Sample { tools, mut turn }, choices)| {
         let plan = plan(tools);
         let parts = printed(family, &plan, &mut turn)?;
         let mut matcher = matcher(family, &plan, &vocabulary).or_else(fail)?;

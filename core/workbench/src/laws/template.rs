@@ -2,16 +2,18 @@
 
 use proptest::prelude::*;
 use toolglot::Family;
+use toolglot::format::Turn;
 
-use super::{Samples, assert_same, fail, hold, holds_marker, parse_text, plan};
+use super::{Trial, assert_same, fail, hold, holds_marker, parse_text, plan};
 use crate::sample::{Sample, sample};
 use crate::template::Writer;
 
-pub(super) fn template_reads_back(family: &dyn Family, samples: &Samples) -> Result<(), String> {
+pub(super) fn template_reads_back(family: &dyn Family, trial: &Trial) -> Result<(), String> {
     let writer = Writer::new(family)?;
     writer.check_prompt()?;
-    hold(samples, &sample(0..3), |Sample { tools, mut turn }| {
+    hold(trial, &sample(0..3), |Sample { tools, mut turn }| {
         writer.fit(&mut turn);
+        prop_assume!(turn != Turn::default());
         prop_assume!(!holds_marker(family, &turn.content) && !holds_marker(family, &turn.reasoning));
         let body = writer.body(&tools, &mut turn).or_else(fail)?;
         let events = parse_text(family, &plan(tools), &body)?;
