@@ -62,12 +62,15 @@ impl Format {
     }
 }
 
-/// An object of a call is told by its first key, whichever it is, with or without a space before it.
+/// An object of a call is told by its first key, whichever it is, in either kind of quotes, with or without a
+/// space before it.
 fn object_starts(object: &ObjectNode, out: &mut Vec<String>) {
     for member in &object.members {
         for key in std::iter::once(&member.key).chain(&member.aliases) {
-            let key = serde_json::Value::from(key.as_str());
-            out.extend([format!("{{{key}"), format!("{{ {key}")]);
+            let double = serde_json::Value::from(key.as_str()).to_string();
+            for key in [double, format!("'{key}'")] {
+                out.extend([format!("{{{key}"), format!("{{ {key}")]);
+            }
         }
     }
 }

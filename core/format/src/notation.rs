@@ -112,17 +112,26 @@ impl Notation {
         *self == Notation { item: self.item.clone(), key: self.key.clone(), ..Notation::default() }
     }
 
-    /// Whether a key can stand without quotes: letters, digits and `_-.$/@`, and spaces inside.
+    /// The keys of [`Notation::is_bare_key`], as a regular expression.
+    pub const BARE_KEY: &str = r"[A-Za-z0-9_\-.$/@\x{80}-\x{10FFFF}]([A-Za-z0-9_\-.$/@ \x{80}-\x{10FFFF}]*[A-Za-z0-9_\-.$/@\x{80}-\x{10FFFF}])?";
+    /// The names of [`Notation::is_keyword`], as a regular expression.
+    pub const KEYWORD: &str = r"[A-Za-z0-9_\x{80}-\x{10FFFF}][A-Za-z0-9_\-.\x{80}-\x{10FFFF}]*";
+
+    /// Whether a key can stand without quotes: letters, digits and `_-.$/@`, whatever is not ASCII, and spaces
+    /// inside.
     pub fn is_bare_key(key: &str) -> bool {
-        let plain = |c: char| c.is_alphanumeric() || "_-.$/@".contains(c);
+        let plain = |c: char| is_word(c) || "-.$/@".contains(c);
         key.starts_with(plain) && key.ends_with(plain) && key.chars().all(|c| c == ' ' || plain(c))
     }
 
     /// Whether a name can stand in front of `=`: an identifier, `-` and `.` inside it included.
     pub fn is_keyword(key: &str) -> bool {
-        let plain = |c: char| c.is_alphanumeric() || c == '_';
-        key.starts_with(plain) && key.chars().all(|c| plain(c) || "-.".contains(c))
+        key.starts_with(is_word) && key.chars().all(|c| is_word(c) || "-.".contains(c))
     }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii()
 }
 
 #[cfg(test)]

@@ -80,6 +80,11 @@ fn check(node: &Format, path: &str, place: Place) -> Result<(), FormatError> {
         {
             return fail("the marker of strings is empty");
         }
+        Format::Args(Args::Json(notation))
+            if notation.marker().is_some() && notation.keys == Keys::Quoted =>
+        {
+            return fail("marked strings go with bare keys; write `keys = \"bare\"`");
+        }
         Format::Object(ObjectNode { notation, .. }) | Format::Value(ValueNode { notation, .. })
             if notation.marker().is_some() || notation.keys == Keys::Bare =>
         {
@@ -275,7 +280,7 @@ mod tests {
         let marked = json!({"strings": {"marked": "<escape>"}});
         let object = json!({"call": {"object": {"members": [{"key": "n", "is": "name"}, {"key": "a", "is": "args"}], "notation": marked}}});
         assert!(error(object).contains("`args.json` only"));
-        let empty = json!({"call": {"seq": [{"name": {}}, {"args": {"json": {"strings": {"marked": ""}}}}]}});
+        let empty = json!({"call": {"seq": [{"name": {}}, {"args": {"json": {"keys": "bare", "strings": {"marked": ""}}}}]}});
         assert_eq!(error(empty), "format.call.seq[1]: the marker of strings is empty");
     }
 }

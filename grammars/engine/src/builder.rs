@@ -55,8 +55,8 @@ pub struct Members {
     pub lead: Expr,
     /// Between key and value.
     pub colon: Expr,
-    /// The declared members: the key as it is written, the value, whether it must be present.
-    pub declared: Vec<(Vec<u8>, Expr, bool)>,
+    /// The declared members: the spellings of the key, the value, whether it must be present.
+    pub declared: Vec<(Vec<Vec<u8>>, Expr, bool)>,
     /// Other members: key and value. Keys must not be able to spell a declared one.
     pub rest: Vec<(Expr, Expr)>,
     /// Members may come in any order. Otherwise in declared order, and the others after them.
@@ -457,10 +457,12 @@ impl GrammarBuilder {
     /// Keys with values, none twice: state, not expansion, however many keys there are.
     pub fn members(&mut self, members: Members) -> Result<Expr, GrammarError> {
         let n = members.declared.len();
-        let mut order: Vec<u32> = (0..n as u32).collect();
-        order.sort_by(|&a, &b| members.declared[a as usize].0.cmp(&members.declared[b as usize].0));
-        let keys: Vec<Box<[u8]>> =
-            order.iter().map(|&i| members.declared[i as usize].0.clone().into_boxed_slice()).collect();
+        let each = members.declared.iter().zip(0u32..);
+        let mut spellings: Vec<(Box<[u8]>, u32)> = each
+            .flat_map(|((keys, ..), at)| keys.iter().map(move |key| (key.clone().into_boxed_slice(), at)))
+            .collect();
+        spellings.sort_unstable();
+        let (keys, position): (Vec<_>, Vec<_>) = spellings.into_iter().unzip();
         if keys.first().is_some_and(|k| k.is_empty()) || keys.windows(2).any(|w| w[0] == w[1]) {
             return Err(GrammarError::Format {
                 place: "members".into(),
@@ -483,7 +485,7 @@ impl GrammarBuilder {
             lead: members.lead,
             colon: members.colon,
             keys,
-            position: order,
+            position,
             values: members.declared.iter().map(|d| d.1).collect(),
             required: members.declared.iter().map(|d| d.2).collect(),
             rest: members.rest,

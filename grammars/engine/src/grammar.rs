@@ -46,7 +46,7 @@ pub(crate) struct ObjectDef {
     pub(crate) colon: Expr,
     /// The declared keys as they are written, sorted.
     pub(crate) keys: Vec<Box<[u8]>>,
-    /// For each key its declared position.
+    /// For each key its declared position: a member may have several spellings.
     pub(crate) position: Vec<u32>,
     /// By declared position.
     pub(crate) values: Vec<Expr>,
@@ -374,7 +374,9 @@ impl Grammar {
     ) -> u64 {
         let mut written = vec![0u64; o.values.len()];
         for (key, &position) in o.keys.iter().zip(&o.position) {
-            written[position as usize] = key.len() as u64;
+            let length = &mut written[position as usize];
+            let own = key.len() as u64;
+            *length = if *length == 0 { own } else { own.min(*length) };
         }
         let around = at(&o.lead).saturating_add(at(&o.colon));
         let member = |i: usize| written[i].saturating_add(around).saturating_add(at(&o.values[i]));

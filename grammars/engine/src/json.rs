@@ -1,7 +1,8 @@
-//! JSON Schema to grammar: every node of a compiled schema as the JSON texts of its values.
+//! JSON Schema to grammar: every node of a compiled schema as the texts of its values, in JSON or another notation.
 //!
 //! Strict spelling: literals as Python's `json.dumps(ensure_ascii=False)` writes them, integers without fraction or
-//! exponent, declared keys unescaped. Everything the schema says about *values* is enforced exactly, or refused with
+//! exponent, declared keys unescaped; where strings may stand in either kind of quotes, so may constants and keys.
+//! Everything the schema says about *values* is enforced exactly, or refused with
 //! the place and the keyword. Undeclared keys may repeat: readers of JSON take the last.
 
 use crate::GrammarError;
@@ -11,6 +12,7 @@ use crate::grammar::Expr;
 use crate::terminal::{Pattern, TerminalSpec, TextRules};
 use rustc_hash::FxHashMap;
 use serde_json::Value;
+use toolglot_format::{Keys, Lit, Notation, Strings, Words};
 use toolglot_schema::{ArrayRules, Node, NodeId, NumberRules, ObjectRules, Schema, StringRules, TypeSet};
 
 /// How JSON is written.
@@ -26,6 +28,14 @@ pub struct JsonStyle {
     pub escapes: Escapes,
     /// Properties may come in any order; otherwise in declared order, undeclared ones last.
     pub any_order: bool,
+    /// How strings stand. Escapes are those of Python where they are Python's, and none where they are marked.
+    pub strings: Strings,
+    /// Further literals that marked strings must not contain.
+    pub excluding: Vec<String>,
+    /// How the keys of objects stand.
+    pub keys: Keys,
+    /// The words for true, false and null.
+    pub words: Words,
 }
 
 /// White space between the parts of a JSON text.
@@ -47,6 +57,10 @@ impl Default for JsonStyle {
             whitespace: Whitespace::Exact,
             escapes: Escapes::Any,
             any_order: false,
+            strings: Strings::Json,
+            excluding: Vec::new(),
+            keys: Keys::Quoted,
+            words: Words::Json,
         }
     }
 }
@@ -63,14 +77,34 @@ impl JsonStyle {
     }
 }
 
+impl From<&Notation> for JsonStyle {
+    /// The notation's own spelling, properties in any order.
+    fn from(notation: &Notation) -> Self {
+        JsonStyle {
+            item_separator: notation.item.clone(),
+            key_separator: notation.key.clone(),
+            any_order: true,
+            strings: notation.strings.clone(),
+            keys: notation.keys,
+            words: notation.words,
+            ..JsonStyle::default()
+        }
+    }
+}
+
 /// Writes a string as Python's `json.dumps` does (with `ensure_ascii` for [`Escapes::Ascii`]).
 pub(crate) fn quoted(text: &str, escapes: Escapes) -> String {
+    quoted_in(text, escapes, '"')
+}
+
+/// The same in the quotes that are given.
+fn quoted_in(text: &str, escapes: Escapes, quote: char) -> String {
     use std::fmt::Write;
     let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
+    out.push(quote);
     for c in text.chars() {
         match c {
-            '"' => out.push_str("\\\""),
+            '"' | '\'' if c == quote => out.extend(['\\', c]),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
@@ -87,11 +121,63 @@ pub(crate) fn quoted(text: &str, escapes: Escapes) -> String {
             c => out.push(c),
         }
     }
-    out.push('"');
+    out.push(quote);
     out
 }
 
+impl JsonStyle {
+    /// Every spelling of a string that quotes leave open; none where strings are marked.
+    pub(crate) fn spellings(&self, text: &str) -> Vec<String> {
+        match self.strings {
+            Strings::Json => vec![quoted(text, self.escapes)],
+            Strings::Python => ['"', '\''].map(|quote| quoted_in(text, Escapes::Python, quote)).to_vec(),
+            Strings::Marked(_) => Vec::new(),
+        }
+    }
+}
+
 impl GrammarBuilder {
+    /// The strings that follow the rules, as they stand in a style.
+    pub(crate) fn string(&mut self, style: &JsonStyle, rules: &TextRules) -> Result<Expr, GrammarError> {
+        let mut in_quotes = |escapes: Escapes, quote: u8| {
+            let spec = TerminalSpec::JsonString { escapes, quote, rules: rules.clone() };
+            let body = self.terminal(&spec)?;
+            let open = self.bytes([quote]);
+            Ok::<_, GrammarError>(self.seq(&[open, body]))
+        };
+        match &style.strings {
+            Strings::Json => in_quotes(style.escapes, b'"'),
+            Strings::Python => {
+                let ways = [in_quotes(Escapes::Python, b'"')?, in_quotes(Escapes::Python, b'\'')?];
+                Ok(self.alt(&ways))
+            }
+            Strings::Marked(marker) => {
+                let text = self.raw_with(ends(style, marker), rules.clone())?;
+                let marker = self.marker(marker);
+                Ok(self.seq(&[marker, text, marker]))
+            }
+        }
+    }
+
+    /// One string, in every way that it may stand in a style.
+    pub(crate) fn constant(&mut self, style: &JsonStyle, text: &str) -> Expr {
+        if let Strings::Marked(marker) = &style.strings {
+            let whole = format!("{text}{}", marker.text).into_bytes();
+            let early = |end: &Vec<u8>| whole.windows(end.len()).position(|part| part == end.as_slice());
+            if ends(style, marker).iter().filter_map(early).any(|at| at < text.len()) {
+                return self.never();
+            }
+            let (marker, text) = (self.marker(marker), self.bytes(text));
+            return self.seq(&[marker, text, marker]);
+        }
+        let ways: Vec<Expr> = style.spellings(text).into_iter().map(|text| self.bytes(text)).collect();
+        self.alt(&ways)
+    }
+
+    fn marker(&mut self, marker: &Lit) -> Expr {
+        if marker.special { self.special(&marker.text) } else { self.bytes(&marker.text) }
+    }
+
     /// The JSON texts of the values of a schema.
     pub fn json_schema(&mut self, schema: &Schema, style: &JsonStyle) -> Result<Expr, GrammarError> {
         self.json(schema, schema.root(), style)
@@ -172,15 +258,16 @@ impl<'a> JsonLowering<'a> {
         let expr = match schema.node(id) {
             Node::Any => self.any()?,
             Node::Never => self.b.never(),
-            Node::Null => self.b.bytes("null"),
-            Node::Bool => self.words(["true", "false"].map(str::to_string)),
+            Node::Null => self.b.bytes(self.style.words.all()[2]),
+            Node::Bool => self.words(self.style.words.all()[..2].iter().map(|word| word.to_string())),
             Node::Number(rules) => self.number(id, rules)?,
             Node::String(rules) => self.string(rules)?,
             Node::Array(rules) => self.array(id, rules)?,
             Node::Object(rules) => self.object(id, rules)?,
             Node::Enum(values) => {
-                let escapes = self.style.escapes;
-                self.words(values.iter().map(|v| literal(v, escapes)))
+                let values = values.iter().map(|v| self.value(v)).collect::<Result<Vec<_>, _>>();
+                let values = self.located(id, "enum", values)?;
+                self.b.alt(&values)
             }
             Node::AnyOf(nodes) => {
                 let parts = nodes.iter().map(|&n| self.node(n)).collect::<Result<Vec<_>, _>>()?;
@@ -196,6 +283,73 @@ impl<'a> JsonLowering<'a> {
         };
         self.slots.insert(id, Slot::Done(expr));
         Ok(expr)
+    }
+
+    /// A constant as it is written.
+    pub(crate) fn value(&mut self, value: &Value) -> Result<Expr, GrammarError> {
+        let style = self.style;
+        let [yes, no, null] = style.words.all();
+        Ok(match value {
+            Value::String(text) => self.b.constant(style, text),
+            Value::Bool(true) => self.b.bytes(yes),
+            Value::Bool(false) => self.b.bytes(no),
+            Value::Null => self.b.bytes(null),
+            Value::Number(number) => self.b.bytes(number.to_string()),
+            Value::Array(items) => {
+                let mut parts = vec![self.b.bytes("[")];
+                for (at, item) in items.iter().enumerate() {
+                    if at > 0 {
+                        parts.push(self.b.bytes(&style.item_separator));
+                    }
+                    parts.push(self.value(item)?);
+                }
+                parts.push(self.b.bytes("]"));
+                self.b.seq(&parts)
+            }
+            Value::Object(members) => {
+                let mut parts = vec![self.b.bytes("{")];
+                for (at, (key, value)) in members.iter().enumerate() {
+                    if at > 0 {
+                        parts.push(self.b.bytes(&style.item_separator));
+                    }
+                    let keys: Vec<Expr> = self.key(key)?.into_iter().map(|key| self.b.bytes(key)).collect();
+                    parts.push(self.b.alt(&keys));
+                    parts.push(self.b.bytes(&style.key_separator));
+                    parts.push(self.value(value)?);
+                }
+                parts.push(self.b.bytes("}"));
+                self.b.seq(&parts)
+            }
+        })
+    }
+
+    /// The spellings of a key.
+    fn key(&self, key: &str) -> Result<Vec<Vec<u8>>, GrammarError> {
+        match self.style.keys {
+            Keys::Quoted => Ok(self.style.spellings(key).into_iter().map(String::into_bytes).collect()),
+            Keys::Bare if Notation::is_bare_key(key) => Ok(vec![key.into()]),
+            Keys::Bare => {
+                let reason = format!("the format writes keys without quotes, and `{key}` needs them");
+                Err(GrammarError::unsupported("", "properties", &reason))
+            }
+        }
+    }
+
+    /// Keys that follow the rules.
+    fn keys(&mut self, rules: &StringRules) -> Result<Expr, GrammarError> {
+        match self.style.keys {
+            Keys::Quoted => self.string(rules),
+            Keys::Bare => self.matching(rules, Notation::BARE_KEY),
+        }
+    }
+
+    /// Raw strings that follow the rules and match the pattern.
+    fn matching(&mut self, rules: &StringRules, pattern: &str) -> Result<Expr, GrammarError> {
+        let hir = regex_syntax::parse(pattern)
+            .map_err(|error| GrammarError::Regex { pattern: pattern.into(), reason: error.to_string() })?;
+        let mut rules = text_rules(rules);
+        rules.include.push(Pattern { hir, search: false });
+        self.b.raw_with(Vec::new(), rules)
     }
 
     fn words(&mut self, words: impl IntoIterator<Item = String>) -> Expr {
@@ -235,7 +389,7 @@ impl<'a> JsonLowering<'a> {
         let array = self.list(Vec::new(), value, 0, None)?;
         let string = self.string(&StringRules::default())?;
         let number = self.b.number(Number::default())?;
-        let words = self.words(["true", "false", "null"].map(str::to_string));
+        let words = self.words(self.style.words.all().map(str::to_string));
         let body = self.b.alt(&[object, array, string, number, words]);
         self.b.define(rule, body)?;
         Ok(value)
@@ -258,7 +412,8 @@ impl<'a> JsonLowering<'a> {
             let integer = !types.contains(TypeSet::NUMBER);
             parts.push(self.b.number(Number { integer, ..Number::default() })?);
         }
-        let words = [(TypeSet::BOOLEAN, "true"), (TypeSet::BOOLEAN, "false"), (TypeSet::NULL, "null")];
+        let [yes, no, null] = self.style.words.all();
+        let words = [(TypeSet::BOOLEAN, yes), (TypeSet::BOOLEAN, no), (TypeSet::NULL, null)];
         let words = words.into_iter().filter(|(of, _)| types.contains(*of));
         let words = self.words(words.map(|(_, word)| word.to_string()));
         parts.push(words);
@@ -273,13 +428,13 @@ impl<'a> JsonLowering<'a> {
     /// Any JSON object.
     pub(crate) fn any_object(&mut self) -> Result<Expr, GrammarError> {
         let value = self.any()?;
-        let key = self.string(&StringRules::default())?;
+        let key = self.keys(&StringRules::default())?;
         self.members(Vec::new(), vec![(key, value)], 0, None)
     }
 
     fn members(
         &mut self,
-        declared: Vec<(Vec<u8>, Expr, bool)>,
+        declared: Vec<(Vec<Vec<u8>>, Expr, bool)>,
         rest: Vec<(Expr, Expr)>,
         min: u64,
         max: Option<u64>,
@@ -302,20 +457,63 @@ impl<'a> JsonLowering<'a> {
         })
     }
 
+    /// The members of an object as keyword arguments: `a=1, b='x'`, without anything around them.
+    pub(crate) fn keywords(&mut self, id: NodeId) -> Result<Expr, GrammarError> {
+        let open = ObjectRules::default();
+        let schema = self.schema;
+        let rules = match schema.node(id) {
+            Node::AnyOf(parts) => {
+                let objects = parts.iter().filter(|&&p| matches!(schema.node(p), Node::Object(_)));
+                let ways = objects.map(|&p| self.keywords(p)).collect::<Result<Vec<_>, _>>()?;
+                return Ok(self.b.alt(&ways));
+            }
+            Node::Object(rules) => rules,
+            Node::Any => &open,
+            _ => return Ok(self.b.never()),
+        };
+        let mut declared = Vec::with_capacity(rules.properties.len());
+        for (name, property) in &rules.properties {
+            if !Notation::is_keyword(name) {
+                return Err(self.refuse(id, "properties", &format!("`{name}` cannot be a keyword argument")));
+            }
+            let value = self.node(property.schema)?;
+            declared.push((vec![name.clone().into_bytes()], value, property.required));
+        }
+        let mut rest = Vec::new();
+        let any = matches!(schema.node(id), Node::Any).then(|| (StringRules::default(), id));
+        for (key, value) in undeclared(rules).chain(any) {
+            let key = self.matching(&key, Notation::KEYWORD);
+            rest.push((self.located(id, "patternProperties", key)?, self.node(value)?));
+        }
+        let empty = self.b.empty();
+        let (comma, colon) = (self.b.bytes(&self.style.item_separator), self.b.bytes("="));
+        let members = self.b.members(Members {
+            open: empty,
+            close: empty,
+            comma,
+            lead: empty,
+            colon,
+            declared,
+            rest,
+            any_order: self.style.any_order,
+            min: rules.min,
+            max: rules.max,
+        });
+        self.located(id, "minProperties", members)
+    }
+
     fn object(&mut self, id: NodeId, rules: &ObjectRules) -> Result<Expr, GrammarError> {
         let mut declared = Vec::with_capacity(rules.properties.len());
         for (name, property) in &rules.properties {
             let value = self.node(property.schema)?;
-            declared.push((quoted(name, self.style.escapes).into_bytes(), value, property.required));
+            let key = self.key(name);
+            declared.push((self.located(id, "properties", key)?, value, property.required));
         }
-        let names: Vec<String> = rules.properties.keys().cloned().collect();
         let mut rest = Vec::new();
-        for entry in &rules.rest {
-            let mut key = entry.key.clone();
-            key.excluded_values.extend(names.iter().cloned());
-            let key = self.string(&key);
+        for (key, value) in undeclared(rules) {
+            let key = self.keys(&key);
             let key = self.located(id, "patternProperties", key)?;
-            rest.push((key, self.node(entry.value)?));
+            rest.push((key, self.node(value)?));
         }
         let members = self.members(declared, rest, rules.min, rules.max);
         self.located(id, "minProperties", members)
@@ -323,10 +521,7 @@ impl<'a> JsonLowering<'a> {
 
     /// The JSON texts of the strings that follow the rules.
     pub(crate) fn string(&mut self, rules: &StringRules) -> Result<Expr, GrammarError> {
-        let spec = TerminalSpec::JsonString { escapes: self.style.escapes, rules: text_rules(rules) };
-        let body = self.b.terminal(&spec)?;
-        let open = self.b.bytes("\"");
-        Ok(self.b.seq(&[open, body]))
+        self.b.string(self.style, &text_rules(rules))
     }
 
     fn number(&mut self, id: NodeId, rules: &NumberRules) -> Result<Expr, GrammarError> {
@@ -412,16 +607,33 @@ impl<'a> JsonLowering<'a> {
         Ok(self.b.seq(&[open, parts.pad, tail, parts.pad, close]))
     }
 
+    /// The spellings of a scalar, where bytes can tell them.
+    fn scalar(&self, value: &Value) -> Option<Vec<String>> {
+        let [yes, no, null] = self.style.words.all();
+        Some(match value {
+            Value::String(text) => self.style.spellings(text),
+            Value::Bool(word) => vec![if *word { yes } else { no }.to_owned()],
+            Value::Null => vec![null.to_owned()],
+            Value::Number(number) => vec![number.to_string()],
+            Value::Array(_) | Value::Object(_) => return None,
+        })
+        .filter(|spellings| !spellings.is_empty())
+    }
+
     /// A list of different scalars: the same state machine as for an object's keys.
     fn unique(&mut self, id: NodeId, rules: &ArrayRules) -> Result<Expr, GrammarError> {
-        let escapes = self.style.escapes;
-        let words: Vec<String> = match self.schema.node(rules.items) {
+        let words: Vec<Vec<String>> = match self.schema.node(rules.items) {
             _ if !rules.prefix.is_empty() => {
                 return Err(self.refuse(id, "uniqueItems", "together with prefixItems"));
             }
-            Node::Null => vec!["null".into()],
-            Node::Bool => vec!["true".into(), "false".into()],
-            Node::Enum(values) => values.iter().map(|v| literal(v, escapes)).collect(),
+            Node::Null => vec![vec![self.style.words.all()[2].into()]],
+            Node::Bool => self.style.words.all()[..2].iter().map(|&word| vec![word.into()]).collect(),
+            Node::Enum(values) => {
+                let words: Option<Vec<_>> = values.iter().map(|v| self.scalar(v)).collect();
+                words.ok_or_else(|| {
+                    self.refuse(id, "uniqueItems", "the items are no scalars, or strings between markers")
+                })?
+            }
             Node::Never => Vec::new(),
             _ => return Err(self.refuse(id, "uniqueItems", "the items are not a finite set of scalars")),
         };
@@ -436,7 +648,10 @@ impl<'a> JsonLowering<'a> {
             comma: parts.comma,
             lead: empty,
             colon: empty,
-            declared: words.into_iter().map(|w| (w.into_bytes(), empty, false)).collect(),
+            declared: words
+                .into_iter()
+                .map(|spellings| (spellings.into_iter().map(String::into_bytes).collect(), empty, false))
+                .collect(),
             rest: Vec::new(),
             any_order: true,
             min: rules.min,
@@ -445,12 +660,19 @@ impl<'a> JsonLowering<'a> {
     }
 }
 
-/// A constant as it is written.
-fn literal(value: &Value, escapes: Escapes) -> String {
-    match value {
-        Value::String(text) => quoted(text, escapes),
-        other => other.to_string(),
-    }
+/// What ends a marked string.
+fn ends(style: &JsonStyle, marker: &Lit) -> Vec<Vec<u8>> {
+    let all = marker.spellings().chain(style.excluding.iter().map(String::as_str));
+    all.map(|text| text.as_bytes().to_vec()).collect()
+}
+
+/// The rules of undeclared members: keys without the declared names, and values.
+fn undeclared(rules: &ObjectRules) -> impl Iterator<Item = (StringRules, NodeId)> {
+    rules.rest.iter().map(|entry| {
+        let mut key = entry.key.clone();
+        key.excluded_values.extend(rules.properties.keys().cloned());
+        (key, entry.value)
+    })
 }
 
 /// The rules of a string for an automaton over its text.

@@ -63,8 +63,10 @@ pub(crate) enum TerminalSpec {
         rules: TextRules,
     },
     /// The string behind its opening quote, closing quote included.
+    /// The body of a string in quotes, and its closing quote.
     JsonString {
         escapes: Escapes,
+        quote: u8,
         rules: TextRules,
     },
     Number(Number),
@@ -90,7 +92,9 @@ impl TerminalSpec {
             TerminalSpec::Regex(p) => format!("regex {:?}", patterns(std::slice::from_ref(p))),
             TerminalSpec::FreeText { excluded } => format!("text {excluded:?}"),
             TerminalSpec::RawText { terminators, rules: r } => format!("raw {terminators:?} {}", rules(r)),
-            TerminalSpec::JsonString { escapes, rules: r } => format!("json {escapes:?} {}", rules(r)),
+            TerminalSpec::JsonString { escapes, quote, rules: r } => {
+                format!("json {escapes:?} {quote} {}", rules(r))
+            }
             TerminalSpec::Number(number) => format!("number {number:?}"),
         }
     }
@@ -135,12 +139,12 @@ impl TerminalSpec {
     fn build(&self) -> Result<Terminal, GrammarError> {
         let spec = &self.simplified();
         let shaped = spec.is_shaped();
-        if let (TerminalSpec::JsonString { escapes, rules }, false) = (spec, shaped)
+        if let (TerminalSpec::JsonString { escapes, quote, rules }, false) = (spec, shaped)
             && rules.counted()
         {
             // Lengths do not change the automaton: all strings share one, and its packs.
             let rules = TextRules { min: 0, max: None, ..rules.clone() };
-            let plain = terminal(&TerminalSpec::JsonString { escapes: *escapes, rules })?;
+            let plain = terminal(&TerminalSpec::JsonString { escapes: *escapes, quote: *quote, rules })?;
             return plain.bounded(spec);
         }
         let bounds = |rules: &TextRules| {
@@ -166,10 +170,10 @@ impl TerminalSpec {
                 };
                 (automaton, Some(rules))
             }
-            TerminalSpec::JsonString { escapes, rules } => {
+            TerminalSpec::JsonString { escapes, quote, rules } => {
                 let bounds = bounds(rules)?;
                 let inner = restriction(rules, bounds)?;
-                (Box::new(JsonString::new(*escapes, inner, bounds)), Some(rules))
+                (Box::new(JsonString::new(*escapes, *quote, inner, bounds)), Some(rules))
             }
         };
         let dfa = Arc::new(LazyDfa::new(automaton));
@@ -188,12 +192,13 @@ impl TerminalSpec {
             _ => false,
         };
         let mut made = Terminal::new(dfa, rules, shaped, pack, (listed, quick))?;
-        if let TerminalSpec::JsonString { escapes, rules } = spec
+        if let TerminalSpec::JsonString { escapes, quote, rules } = spec
             && !rules.counted()
             && !rules.patterned()
             && !rules.excluded_words.is_empty()
         {
-            let any = TerminalSpec::JsonString { escapes: *escapes, rules: TextRules::default() };
+            let any =
+                TerminalSpec::JsonString { escapes: *escapes, quote: *quote, rules: TextRules::default() };
             made.plain = Some(terminal(&any)?);
         }
         Ok(made)

@@ -311,7 +311,7 @@ fn expr(r: &Recipe, b: &mut GrammarBuilder, rule: Expr) -> Expr {
         Recipe::Raw(t) => b.raw(&RawText { terminators: vec![t.clone()], ..RawText::default() }).unwrap(),
         Recipe::Regex(p) => b.regex(p).unwrap(),
         Recipe::Members(declared, any_order, min, max) => {
-            let declared = declared.iter().map(|(k, v, r)| (k.clone(), expr(v, b, rule), *r)).collect();
+            let declared = declared.iter().map(|(k, v, r)| (vec![k.clone()], expr(v, b, rule), *r)).collect();
             let (open, close) = (b.bytes("("), b.bytes(")"));
             let (comma, colon, lead) = (b.bytes(","), b.bytes(":"), b.empty());
             let members = Members {

@@ -1,5 +1,5 @@
-//! The body of a JSON string up to and with its closing quote, read through its escapes (RFC 8259, section 7): what
-//! is bounded is the decoded text, whichever way it is written. Lone surrogates are refused.
+//! The body of a JSON or Python string up to and with its closing quote, read through its escapes (RFC 8259, section
+//! 7): what is bounded is the decoded text, whichever way it is written. Lone surrogates are refused.
 
 use super::lengths::{LengthBounds, LengthSet, Lengths};
 use super::{Automaton, Classes, Step, utf8};
@@ -16,6 +16,18 @@ pub enum Escapes {
     Minimal,
     /// What Python's `json.dumps` writes by default: as `Minimal`, and every character from U+0080 on as `\uXXXX`.
     Ascii,
+    /// The escapes of JSON that Python reads alike, and `\'`: neither `\/` nor surrogates.
+    Python,
+}
+
+impl Escapes {
+    fn allows(self, letter: u8) -> bool {
+        match letter {
+            b'/' => self == Escapes::Any,
+            b'\'' => self == Escapes::Python,
+            _ => true,
+        }
+    }
 }
 
 // Kinds of decoder states; 0 to 7 are those of UTF-8, 0 being between characters.
@@ -32,6 +44,7 @@ const DONE: u32 = 19;
 /// States are `[kind, value]`, followed by the state of the automaton over the decoded text, if there is one.
 pub(crate) struct JsonString {
     escapes: Escapes,
+    quote: u8,
     inner: Option<Box<dyn Automaton>>,
     /// For each byte the first and last byte of its class in `inner`.
     classes: Box<[(u8, u8); 256]>,
@@ -42,15 +55,16 @@ impl JsonString {
     /// `inner` restricts the decoded text; `bounds` are those it was made with.
     pub(crate) fn new(
         escapes: Escapes,
+        quote: u8,
         inner: Option<Box<dyn Automaton>>,
         bounds: Option<LengthBounds>,
     ) -> JsonString {
         let classes = inner.as_ref().map_or_else(Classes::utf8, |inner| inner.classes());
-        JsonString { escapes, inner, classes: Box::new(classes.ranges()), bounds }
+        JsonString { escapes, quote, inner, classes: Box::new(classes.ranges()), bounds }
     }
 
     fn raw_allowed(&self, byte: u8) -> bool {
-        byte >= 0x20 && byte != b'"' && byte != b'\\' && (byte < 0x80 || self.escapes != Escapes::Ascii)
+        byte >= 0x20 && byte != self.quote && byte != b'\\' && (byte < 0x80 || self.escapes != Escapes::Ascii)
     }
 
     /// True if `\uXXXX` may stand for code points in some part of `low ..= high`; calls `visit` for those parts.
@@ -58,6 +72,7 @@ impl JsonString {
         let ranges: &[(u32, u32)] = match self.escapes {
             Escapes::Any => &[(0, 0xd7ff), (0xe000, 0x10ffff)],
             Escapes::Minimal => &[(0, 7), (11, 11), (14, 0x1f)],
+            Escapes::Python => &[(0, 0xd7ff), (0xe000, 0xffff)],
             Escapes::Ascii => &[(0, 7), (11, 11), (14, 0x1f), (0x80, 0xd7ff), (0xe000, 0x10ffff)],
         };
         ranges.iter().any(|&(from, to)| {
@@ -129,8 +144,7 @@ impl JsonString {
         match kind {
             ESCAPE => {
                 SHORT.iter().any(|&(letter, c)| {
-                    (letter != b'/' || self.escapes == Escapes::Any)
-                        && self.behind(inner, u32::from(c), u32::from(c), visit)
+                    self.escapes.allows(letter) && self.behind(inner, u32::from(c), u32::from(c), visit)
                 }) || self.behind_units(inner, 0, 0xffff, visit)
             }
             HEX..LOW_SLASH => {
@@ -166,7 +180,7 @@ impl JsonString {
             out.clear();
             return Step::Dead;
         }
-        if self.inner.is_none() && self.escapes == Escapes::Any {
+        if self.inner.is_none() && matches!(self.escapes, Escapes::Any | Escapes::Python) {
             out[1] = match kind {
                 10 if value != 0xd => 0,
                 11 if value >> 4 != 0xd || value & 0xf < 8 => 0,
@@ -203,7 +217,7 @@ impl JsonString {
 }
 
 /// The short escapes and what they stand for.
-const SHORT: [(u8, u8); 8] = [
+const SHORT: [(u8, u8); 9] = [
     (b'"', b'"'),
     (b'\\', b'\\'),
     (b'/', b'/'),
@@ -212,6 +226,7 @@ const SHORT: [(u8, u8); 8] = [
     (b'n', b'\n'),
     (b'r', b'\r'),
     (b't', b'\t'),
+    (b'\'', b'\''),
 ];
 
 fn hex_digit(byte: u8) -> Option<u32> {
@@ -232,7 +247,7 @@ impl Automaton for JsonString {
         out.clear();
         let (kind, value, inner) = (state[0], state[1], &state[2..]);
         match kind {
-            utf8::BOUNDARY if byte == b'"' => {
+            utf8::BOUNDARY if byte == self.quote => {
                 if self.inner.as_ref().is_some_and(|automaton| !automaton.accepts(inner)) {
                     return Step::Dead;
                 }
@@ -257,7 +272,7 @@ impl Automaton for JsonString {
             }
             ESCAPE if byte == b'u' => self.enter(HEX, 0, inner, Step::Within, out),
             ESCAPE => match SHORT.iter().find(|&&(letter, _)| letter == byte) {
-                Some(&(b'/', _)) if self.escapes != Escapes::Any => Step::Dead,
+                Some(&(letter, _)) if !self.escapes.allows(letter) => Step::Dead,
                 Some(&(_, c)) => self.complete(u32::from(c), inner, Step::Within, out),
                 None => Step::Dead,
             },
@@ -303,7 +318,7 @@ impl Automaton for JsonString {
     fn classes(&self) -> Classes {
         let mut classes = Classes::utf8();
         classes.cut(0, 0x1f);
-        for byte in b"\"\\/bfnrtu0123456789abcdefABCDEF" {
+        for byte in b"\"'\\/bfnrtu0123456789abcdefABCDEF" {
             classes.cut(*byte, *byte);
         }
         if let Some(inner) = &self.inner {
@@ -380,7 +395,7 @@ mod tests {
 
     #[test]
     fn escapes_as_rfc_8259_has_them() {
-        let d = LazyDfa::new(Box::new(JsonString::new(Escapes::Any, None, None)));
+        let d = LazyDfa::new(Box::new(JsonString::new(Escapes::Any, b'"', None, None)));
         for text in ["\"", "a é\"", r#"\"\\\/\b\f\n\r\t""#, r#"\u0041\uD83D\ude00""#, "\u{7f}\u{1f600}\""] {
             assert_eq!(run(&d, text), Some(true), "{text}");
         }
@@ -392,23 +407,35 @@ mod tests {
 
     #[test]
     fn policies_differ() {
-        let minimal = LazyDfa::new(Box::new(JsonString::new(Escapes::Minimal, None, None)));
+        let minimal = LazyDfa::new(Box::new(JsonString::new(Escapes::Minimal, b'"', None, None)));
         assert_eq!(run(&minimal, "\\u001f\\né\""), Some(true));
         assert_eq!(run(&minimal, "\\u00"), Some(false));
         for text in [r"\u000a", r"\u002", r"\/", r"\u01", r"\ud"] {
             assert_eq!(run(&minimal, text), None, "{text}");
         }
-        let ascii = LazyDfa::new(Box::new(JsonString::new(Escapes::Ascii, None, None)));
+        let ascii = LazyDfa::new(Box::new(JsonString::new(Escapes::Ascii, b'"', None, None)));
         assert_eq!(run(&ascii, "\\u00e9\\ud83d\\ude00\""), Some(true));
         assert_eq!(run(&ascii, "é"), None);
         assert_eq!(run(&ascii, r"\u0041"), None);
     }
 
     #[test]
+    fn python_strings_end_at_their_own_quote() {
+        let d = LazyDfa::new(Box::new(JsonString::new(Escapes::Python, b'\'', None, None)));
+        for text in ["'", "a\"b'", r#"\'\"\\\n\t\u00e9\uffff'"#, "é\u{1f600}'"] {
+            assert_eq!(run(&d, text), Some(true), "{text}");
+        }
+        for text in ["\n", r"\/", r"\x41", r"\ud83d", r"\ud8", r"\udc", "''"] {
+            assert_eq!(run(&d, text), None, "{text}");
+        }
+        assert_eq!(run(&d, r"\ud7"), Some(false));
+    }
+
+    #[test]
     fn patterns_see_the_decoded_text() {
         let hir = regex_syntax::parse("^[a-c\u{e9}]+$").expect("parses");
         let regex = Regex::new(&hir, true, None).expect("builds");
-        let d = LazyDfa::new(Box::new(JsonString::new(Escapes::Any, Some(Box::new(regex)), None)));
+        let d = LazyDfa::new(Box::new(JsonString::new(Escapes::Any, b'"', Some(Box::new(regex)), None)));
         assert_eq!(run(&d, "aé\""), Some(true));
         assert_eq!(run(&d, r#"\u0061\u00E9""#), Some(true));
         for text in ["\"", "d", r"\u0064", r"\u01", r"\n", r"\ud8"] {
@@ -420,7 +447,7 @@ mod tests {
     #[test]
     fn excluded_words_are_excluded_in_every_spelling() {
         let words = NotWords::new([b"ab".to_vec()]);
-        let d = LazyDfa::new(Box::new(JsonString::new(Escapes::Any, Some(Box::new(words)), None)));
+        let d = LazyDfa::new(Box::new(JsonString::new(Escapes::Any, b'"', Some(Box::new(words)), None)));
         for text in ["ab\"", "\\u0061b\"", "a\\u0062\""] {
             assert_eq!(run(&d, text), None, "{text}");
         }

@@ -15,8 +15,8 @@ use crate::GrammarError;
 use crate::automaton::Escapes;
 use crate::builder::GrammarBuilder;
 use crate::grammar::{Expr, Grammar};
-use crate::json::{JsonLowering, JsonStyle, Whitespace, quoted};
-use crate::terminal::{Pattern, TerminalSpec, TextRules};
+use crate::json::{JsonLowering, JsonStyle};
+use crate::terminal::{Pattern, TextRules};
 use first::call_starts;
 use rustc_hash::FxHashMap;
 use toolglot_format::{Args, Format, Header, Member, MemberValue, Notation, Plan, Rep, Tool};
@@ -47,8 +47,9 @@ impl Grammar {
         }
         let mut starts = Vec::new();
         call_starts(format, &mut starts);
-        let mut lowering =
-            Lowering { b: &mut builder, tools: &tools, starts, arguments: FxHashMap::default() };
+        let specials = format.specials().into_iter().map(str::to_owned).collect();
+        let arguments = FxHashMap::default();
+        let mut lowering = Lowering { b: &mut builder, tools: &tools, starts, specials, arguments };
         let root = lowering.node(&strict, None, &[])?;
         builder.build(root)
     }
@@ -60,6 +61,8 @@ struct Lowering<'a> {
     tools: &'a [(&'a Tool, Schema)],
     /// Literals that start a call.
     starts: Vec<String>,
+    /// Every spelling of a special token.
+    specials: Vec<String>,
     /// Argument objects made so far, by tool and notation.
     arguments: FxHashMap<(usize, Notation), Expr>,
 }
@@ -94,11 +97,10 @@ impl<'a> Lowering<'a> {
             Format::Id(id) => self.b.regex(&id.pattern)?,
             Format::Args(Args::Json(notation)) => self.json_arguments(tool, notation)?,
             Format::Args(Args::Tagged(tagged)) => self.tagged(tagged, tool, follow)?,
-            Format::Args(Args::Pythonic(_)) => {
-                return Err(refuse(
-                    "args.pythonic",
-                    "Python arguments have no grammar yet; use json or tagged",
-                ));
+            Format::Args(Args::Pythonic(pythonic)) => {
+                let (_, schema) = self.tool(tool, "args.pythonic")?;
+                let style = self.style(&pythonic.notation());
+                JsonLowering::new(self.b, schema, &style).keywords(schema.root())?
             }
             Format::Args(Args::Raw(raw)) => self.raw_argument(&raw.key, tool, follow)?,
             Format::Key(_) | Format::Value(_) | Format::TypeLit(_) => {
@@ -157,6 +159,10 @@ impl<'a> Lowering<'a> {
         })
     }
 
+    fn style(&self, notation: &Notation) -> JsonStyle {
+        JsonStyle { excluding: self.specials.clone(), ..JsonStyle::from(notation) }
+    }
+
     fn sequence(
         &mut self,
         nodes: &[Format],
@@ -190,14 +196,11 @@ impl<'a> Lowering<'a> {
 
     fn json_arguments(&mut self, tool: Option<usize>, notation: &Notation) -> Result<Expr, GrammarError> {
         self.tool(tool, "args.json")?;
-        if !notation.is_json() {
-            return Err(refuse("args.json", "this notation has no grammar yet"));
-        }
         let index = tool.unwrap_or_default();
         if let Some(&known) = self.arguments.get(&(index, notation.clone())) {
             return Ok(known);
         }
-        let (tools, style) = (self.tools, json_style(notation));
+        let (tools, style) = (self.tools, self.style(notation));
         let (tool, schema) = &tools[index];
         let mut json = JsonLowering::new(self.b, schema, &style);
         let expr = match schema.node(schema.root()) {
@@ -221,17 +224,18 @@ impl<'a> Lowering<'a> {
         notation: &Notation,
         tool: Option<usize>,
     ) -> Result<Expr, GrammarError> {
+        let style = self.style(notation);
         let mut parts = vec![self.b.bytes("{")];
         for member in members.iter().filter(|m| !m.optional) {
             if parts.len() > 1 {
                 parts.push(self.b.bytes(&notation.item));
             }
-            let key = format!("{}{}", quoted(&member.key, Escapes::Any), notation.key);
-            parts.push(self.b.bytes(key));
+            parts.push(self.b.constant(&style, &member.key));
+            parts.push(self.b.bytes(&notation.key));
             parts.push(match &member.is {
                 MemberValue::Name => {
-                    let name = quoted(&self.tool(tool, "name")?.0.name, Escapes::Any);
-                    self.b.bytes(name)
+                    let (tool, _) = self.tool(tool, "name")?;
+                    self.b.constant(&style, &tool.name)
                 }
                 MemberValue::Args => self.json_arguments(tool, notation)?,
                 MemberValue::Id(id) => {
@@ -241,12 +245,10 @@ impl<'a> Lowering<'a> {
                     })?;
                     let include = vec![Pattern { hir, search: false }];
                     let rules = TextRules { include, ..TextRules::default() };
-                    let open = self.b.bytes("\"");
-                    let body =
-                        self.b.terminal(&TerminalSpec::JsonString { escapes: Escapes::Minimal, rules })?;
-                    self.b.seq(&[open, body])
+                    let style = JsonStyle { escapes: Escapes::Minimal, ..style.clone() };
+                    self.b.string(&style, &rules)?
                 }
-                MemberValue::Word(word) => self.b.bytes(quoted(word, Escapes::Any)),
+                MemberValue::Word(word) => self.b.constant(&style, word),
                 MemberValue::Object(inner) => self.envelope(inner, notation, tool)?,
             });
         }
@@ -294,16 +296,6 @@ fn may_be_empty(ws: &Format) -> bool {
         Format::Seq(nodes) => nodes.iter().all(may_be_empty),
         Format::Alt(nodes) => nodes.iter().any(may_be_empty),
         _ => true,
-    }
-}
-
-fn json_style(notation: &Notation) -> JsonStyle {
-    JsonStyle {
-        item_separator: notation.item.clone(),
-        key_separator: notation.key.clone(),
-        whitespace: Whitespace::Exact,
-        escapes: Escapes::Any,
-        any_order: true,
     }
 }
 

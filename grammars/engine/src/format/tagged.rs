@@ -1,6 +1,6 @@
 //! Arguments written one parameter at a time, each between its markers: raw strings, everything else as JSON.
 
-use super::{Lowering, json_style, refuse};
+use super::{Lowering, refuse};
 use crate::GrammarError;
 use crate::builder::Members;
 use crate::grammar::Expr;
@@ -111,7 +111,7 @@ impl Lowering<'_> {
             if *lead.get_or_insert(before) != before {
                 return Err(refuse("args.tagged", "what stands before a parameter's name has to be fixed"));
             }
-            declared.push((key, value, property.required));
+            declared.push((vec![key], value, property.required));
         }
         let names: Vec<String> = rules.properties.keys().cloned().collect();
         let mut rest = Vec::new();
@@ -351,7 +351,7 @@ impl Lowering<'_> {
         way: &Way<'_>,
         out: &mut Vec<Expr>,
     ) -> Result<(), GrammarError> {
-        let style = json_style(way.notation);
+        let style = self.style(way.notation);
         match schema.node(id) {
             Node::AnyOf(parts) => {
                 for &part in parts {
@@ -373,8 +373,8 @@ impl Lowering<'_> {
                                 out.push(self.b.bytes(text));
                             }
                         }
-                        Some(text) => out.push(self.b.bytes(quoted(text, style.escapes))),
-                        None => out.push(self.b.bytes(value.to_string())),
+                        Some(text) => out.push(self.b.constant(&style, text)),
+                        None => out.push(JsonLowering::new(self.b, schema, &style).value(value)?),
                     }
                 }
             }

@@ -159,7 +159,8 @@ impl Vocabulary {
 
     /// Makes the packs of JSON strings, which nearly every grammar needs, ahead of the first mask.
     fn prepare(&self) {
-        let spec = TerminalSpec::JsonString { escapes: Escapes::Any, rules: TextRules::default() };
+        let spec =
+            TerminalSpec::JsonString { escapes: Escapes::Any, quote: b'"', rules: TextRules::default() };
         if let Ok(terminal) = terminal(&spec) {
             // A pack that cannot be made now is made, or refused, when a mask needs it.
             let _ = self.packs.of(&terminal).get(&terminal, self, 0, 0);
