@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use toolglot::Format;
-use toolglot::format::{Lit, Text};
+use toolglot::format::{Args, Lit, Text};
 use toolglot::grammar::{Token, TokenKind, Vocabulary, VocabularyError};
 
 /// The id of the end of a sequence.
@@ -12,9 +12,15 @@ const END: u32 = 256;
 
 /// The markers that the format writes as special tokens.
 pub(crate) fn specials(format: &Format) -> Vec<String> {
+    fn add(lit: &Lit, out: &mut Vec<String>) {
+        if lit.special && !out.contains(&lit.text) {
+            out.push(lit.text.clone());
+        }
+    }
     fn walk(node: &Format, out: &mut Vec<String>) {
         match node {
-            Format::Lit(lit) if lit.special && !out.contains(&lit.text) => out.push(lit.text.clone()),
+            Format::Lit(lit) => add(lit, out),
+            Format::Args(Args::Json(notation)) => notation.marker().into_iter().for_each(|lit| add(lit, out)),
             _ => node.children().into_iter().for_each(|child| walk(child, out)),
         }
     }
@@ -29,6 +35,9 @@ pub(crate) fn literals(format: &Format) -> Vec<String> {
         match node {
             Format::Lit(Lit { text, aliases, .. }) => {
                 out.extend(std::iter::once(text).chain(aliases).cloned());
+            }
+            Format::Args(Args::Json(notation)) => {
+                out.extend(notation.marker().into_iter().flat_map(Lit::spellings).map(str::to_owned));
             }
             Format::Text(Text { excluding, .. }) => out.extend(excluding.iter().cloned()),
             Format::Value(value) => out.extend(value.excluding.iter().cloned()),

@@ -64,10 +64,18 @@ fn comma(sep: &Format) -> Option<Format> {
         Format::Seq(nodes) => nodes.as_slice(),
         node => std::slice::from_ref(node),
     };
-    let mut lits = parts.iter().filter(|node| !matches!(node, Format::Ws(_)));
+    let mut lits = parts.iter().filter(|node| !is_ws(node));
     let one = lits.next().is_some_and(|node| is_punctuation(node, ",")) && lits.next().is_none();
     let ws = || Format::Ws(String::new());
     one.then(|| Format::Seq(vec![ws(), Format::Lit(Lit::text(",")), ws()]))
+}
+
+fn is_ws(node: &Format) -> bool {
+    match node {
+        Format::Ws(_) => true,
+        Format::Lenient(node) => is_ws(node),
+        _ => false,
+    }
 }
 
 /// Whether the node is calls at its front, or at its back.

@@ -4,4 +4,5 @@
 
 mod detection;
 mod families;
+mod notations;
 mod tidy;
