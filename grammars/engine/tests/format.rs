@@ -7,7 +7,7 @@ use std::sync::Arc;
 use toolglot_format::{Format, Plan, ToolChoice};
 use toolglot_grammar::{CompiledGrammar, Grammar, GrammarError, Matcher, Token, Vocabulary};
 
-const MARKERS: [&str; 4] = ["<tool_call>", "</tool_call>", "<think>", "</think>"];
+const MARKERS: [&str; 5] = ["<tool_call>", "</tool_call>", "<think>", "</think>", "<|\"|>"];
 
 fn vocabulary(markers_are_tokens: bool) -> Arc<Vocabulary> {
     let mut tokens: Vec<Token> = (0..=255u8).map(|b| Token::text(vec![b])).collect();
@@ -209,6 +209,158 @@ fn forced_text_runs_to_the_first_choice() {
     let mut m = matcher(&hermes(), &plan(ToolChoice::Named("get_weather".into()), false), true);
     m.accept(m.compiled().vocabulary().named("<tool_call>").unwrap()).unwrap();
     assert_eq!(m.forced_bytes().unwrap(), b"\n{\"name\": \"get_weather\", \"arguments\": {\"");
+}
+
+/// A call of the form `NAME(ARGUMENTS)`.
+fn call(args: Value) -> Format {
+    format(json!({"call": {"seq": [{"name": {}}, {"lit": "("}, {"args": args}, {"lit": ")"}]}}))
+}
+
+fn tool(parameters: Value) -> Plan {
+    let tools = json!([{"name": "f", "parameters": parameters}]);
+    Plan { choice: ToolChoice::Required, ..Plan::from_openai(&tools, &json!(null), false).unwrap() }
+}
+
+#[track_caller]
+fn check(args: &Value, parameters: Value, yes: &[&str], no: &[&str]) {
+    for markers in [false, true] {
+        let mut m = matcher(&call(args.clone()), &tool(parameters.clone()), markers);
+        for text in yes {
+            assert!(accepts(&mut m, &format!("f({text})")), "{text} (markers as tokens: {markers})");
+        }
+        for text in no {
+            assert!(!accepts(&mut m, &format!("f({text})")), "{text} (markers as tokens: {markers})");
+        }
+    }
+}
+
+#[test]
+fn keyword_arguments() {
+    let python = json!({"pythonic": {}});
+    let schema = json!({"type": "object", "properties": {
+        "a": {"type": "string"}, "n": {"type": "integer"}, "t": {"type": ["boolean", "null"]},
+        "l": {"type": "array", "items": {"type": ["integer", "string"]}},
+        "d": {"type": "object", "properties": {"it's": {"type": "null"}}, "additionalProperties": false},
+    }, "required": ["a"]});
+    let yes = [
+        r#"a="x", n=3, t=True, l=[1, 'b'], d={"it's": None}"#,
+        r#"n=3, d={'it\'s': None}, a='it\'s "so" \\ \u00e9 é\n'"#,
+        "t=None, a=''",
+    ];
+    let no = [
+        "",
+        "n=3",
+        "a='x',n=3",
+        "a=x",
+        "a='x', a='y'",
+        "a='x', n='3'",
+        "a='x', t=true",
+        "a='x\"",
+        "a='\\/'",
+        "a='x', d={'other': 1}",
+        "a=\"\"\"x\"\"\"",
+        "a='x', b=1",
+        "a='\\ud83d'",
+    ];
+    check(&python, schema.clone(), &yes, &no);
+    let words = json!({"pythonic": {"json_words": true}});
+    check(&words, schema, &["a='x', t=true", "a='x', t=null"], &["a='x', t=True", "a='x', t=None"]);
+}
+
+#[test]
+fn rules_of_strings_hold_in_either_kind_of_quotes() {
+    let python = json!({"pythonic": {}});
+    let schema = json!({"type": "object", "properties": {
+        "unit": {"enum": ["C", "it's", 1, null, [true, "x"]]},
+        "code": {"type": "string", "pattern": "^[A-Z]{2}$"}, "short": {"type": "string", "maxLength": 2},
+        "set": {"type": "array", "items": {"enum": ["a", "b"]}, "uniqueItems": true},
+    }, "additionalProperties": {"type": "integer"}});
+    let yes = [
+        "unit='C'",
+        "unit=\"it's\"",
+        "unit='it\\'s'",
+        "unit=1",
+        "unit=None",
+        "unit=[True, 'x']",
+        "code='AB'",
+        "code=\"\\u0041B\"",
+        "short='\\'\\''",
+        "short=\"éé\"",
+        "set=['a', \"b\"]",
+        "x_1=3, größe=4",
+        "",
+    ];
+    let no = [
+        "unit='it's'",
+        "unit=C",
+        "unit=[True,'x']",
+        "code='ab'",
+        "code='ABC'",
+        "short='abc'",
+        "set=['a', \"a\"]",
+        "unit=1, code=2",
+        "x y=3",
+        "unit=7",
+        "=3",
+    ];
+    check(&python, schema, &yes, &no);
+    // A name that no keyword can have.
+    let plan = tool(json!({"type": "object", "properties": {"a b": {"type": "string"}}}));
+    let error = Grammar::from_format(&call(python), &plan).unwrap_err();
+    assert!(error.to_string().contains("`a b` cannot be a keyword argument"), "{error}");
+    assert!(error.to_string().contains("tool `f`"), "{error}");
+}
+
+#[test]
+fn bare_keys_and_marked_strings() {
+    let special = json!({"text": "<|\"|>", "special": true});
+    let args = json!({"json": {"item": ",", "key": ":", "keys": "bare", "strings": {"marked": special}}});
+    let schema = json!({"type": "object", "properties": {
+        "first name": {"type": "string", "maxLength": 4}, "n": {"type": "number"},
+        "o": {"type": "object", "additionalProperties": {"type": ["boolean", "string"]}},
+        "unit": {"enum": ["C", "a<|\"|>", false]},
+    }});
+    let yes = [
+        "{}",
+        "{first name:<|\"|>a\"},<|\"|>,n:-1.5}",
+        "{o:{k-1:true,ä b:<|\"|>\n<|\"|>},n:1}",
+        "{unit:<|\"|>C<|\"|>}",
+        "{unit:false}",
+    ];
+    let no = [
+        "{first name:<|\"|>abcde<|\"|>}",
+        "{n: 1}",
+        "{\"n\":1}",
+        "{first name:\"a\"}",
+        "{o:{ k:true}}",
+        "{o:{a:b:true}}",
+        "{o:{:true}}",
+        "{unit:<|\"|>a<|\"|><|\"|>}",
+        "{n:1,n:2}",
+    ];
+    check(&args, schema, &yes, &no);
+    let plan = tool(json!({"type": "object", "properties": {"a:b": {"type": "string"}}}));
+    let error = Grammar::from_format(&call(args), &plan).unwrap_err();
+    assert!(error.to_string().contains("without quotes, and `a:b` needs them"), "{error}");
+    // The marker as text: nothing in the string can spell it, nor run into it.
+    let args = json!({"json": {"keys": "bare", "strings": {"marked": "aa"}}});
+    let schema = json!({"type": "object", "properties": {"k": {"type": "string"}}});
+    check(&args, schema, &["{k: aabaa}", "{k: aaaa}"], &["{k: aabaaa}", "{k: aaaaa}"]);
+}
+
+#[test]
+fn python_dicts() {
+    let notation = json!({"strings": "python", "words": "python"});
+    let format = format(json!({"call": {"object": {"notation": notation, "members": [
+        {"key": "name", "is": "name"}, {"key": "arguments", "is": "args"}]}}}));
+    let schema =
+        json!({"type": "object", "properties": {"a": {"type": ["string", "null"]}}, "required": ["a"]});
+    let mut m = matcher(&format, &tool(schema), false);
+    assert!(accepts(&mut m, "{'name': 'f', 'arguments': {'a': None}}"));
+    assert!(accepts(&mut m, "{\"name\": 'f', 'arguments': {\"a\": 'x\"'}}"));
+    assert!(!accepts(&mut m, "{'name': 'f', 'arguments': {'a': null}}"));
+    assert!(!accepts(&mut m, "{'name\": 'f', 'arguments': {'a': None}}"));
+    assert!(!accepts(&mut m, "{'name': 'f', 'arguments': {}}"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::{Lowering, refuse};
 use crate::GrammarError;
 use crate::builder::Members;
 use crate::grammar::Expr;
-use crate::json::{JsonLowering, quoted, text_rules};
+use crate::json::{JsonLowering, text_rules};
 use crate::terminal::{Pattern, TextRules};
 use serde_json::Value;
 use toolglot_format::{Format, Notation, TaggedArgs, TypeLit, ValueNode, ValueType};
