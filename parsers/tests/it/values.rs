@@ -71,7 +71,10 @@ fn other_types_are_json() {
             ("[1]", "[1]"),
         ],
     );
-    check(json!({"type": "number"}), &[("1e3", "1e3"), ("-0.50", "-0.50"), ("0x1f", "31"), ("1,5", r#""1,5""#)]);
+    check(
+        json!({"type": "number"}),
+        &[("1e3", "1e3"), ("-0.50", "-0.50"), ("0x1f", "31"), ("1,5", r#""1,5""#)],
+    );
     let words = [("true", "true"), ("False", "false"), ("TRUE", "true"), ("yes", r#""yes""#), ("1", "1")];
     check(json!({"type": "boolean"}), &words);
     check(json!({"type": "null"}), &[("null", "null"), ("None", "null"), ("nil", r#""nil""#)]);
