@@ -22,7 +22,7 @@ mod value;
 
 use std::sync::Arc;
 
-use toolglot_format::{Event, FinishReason, Piece, Plan};
+use toolglot_format::{Channel, Event, FinishReason, Piece, Plan};
 
 use crate::program::{Program, RegionId, RegionKind, Scan, Search, StateId};
 use crate::{Session, SessionOptions};
@@ -68,6 +68,9 @@ struct Machine {
     /// Framing outside calls that also occurs in ordinary text: given back when nothing comes of it.
     weak: Vec<u8>,
     weak_at: u64,
+    /// Where text goes on when it was text, and of which channel that is.
+    weak_resume: RegionId,
+    weak_channel: Channel,
     /// A marker was read since the last text.
     in_block: bool,
     /// Where text that looked like a call goes on.
@@ -114,6 +117,8 @@ impl Parser {
             calls: 0,
             weak: Vec::new(),
             weak_at: 0,
+            weak_resume: 0,
+            weak_channel: Channel::Content,
             in_block: false,
             resume: 0,
             word: Vec::new(),

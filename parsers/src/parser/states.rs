@@ -115,7 +115,10 @@ impl Machine {
             {
                 return self.junk_in_block(p, block, region, at);
             }
-            self.give_back_weak();
+            if !self.weak.is_empty() {
+                self.give_back_weak();
+                return self.enter(p, self.weak_resume);
+            }
         }
         self.enter(p, region);
     }
@@ -134,8 +137,20 @@ impl Machine {
         self.enter(p, region);
     }
 
+    /// Where text goes on when what begins here turns out to be text.
+    fn resume_here(&self, p: &Program) -> RegionId {
+        match self.mode {
+            Mode::At(id) => self.resume_from(p, id),
+            Mode::In(region) if matches!(p.regions[usize::from(region)].kind, RegionKind::Text(_)) => region,
+            Mode::In(_) => self.resume,
+        }
+    }
+
     /// Where text goes on when a call that begins in state `id` turns out to be none.
     pub(super) fn resume_from(&self, p: &Program, id: StateId) -> RegionId {
+        if !self.weak.is_empty() {
+            return self.weak_resume;
+        }
         let state = &p.states[usize::from(id)];
         match state.fallback {
             Some(fallback) if matches!(p.regions[usize::from(fallback.region)].kind, RegionKind::Text(_)) => {
@@ -197,13 +212,7 @@ impl Machine {
             self.end_call(true, start_at);
         }
         if action.starts {
-            let resume = match self.mode {
-                Mode::At(id) => self.resume_from(p, id),
-                Mode::In(region) if matches!(p.regions[usize::from(region)].kind, RegionKind::Text(_)) => {
-                    region
-                }
-                Mode::In(_) => self.resume,
-            };
+            let resume = self.resume_here(p);
             let in_held = &held[ws_from.min(from)..];
             let behind = &bytes[ws_from.saturating_sub(from)..];
             self.start_call(start_at - (found.start - ws_from) as u64, in_held, behind, resume);
@@ -211,6 +220,11 @@ impl Machine {
         if action.weak && self.call.is_none() {
             if self.weak.is_empty() {
                 self.weak_at = start_at - (found.start - ws_from) as u64;
+                self.weak_resume = self.resume_here(p);
+                self.weak_channel = match p.regions[usize::from(self.weak_resume)].kind {
+                    RegionKind::Text(channel) => channel,
+                    _ => Channel::Content,
+                };
             }
             self.weak.extend(held.iter().chain(bytes).take(found.start).skip(ws_from));
         }
@@ -270,11 +284,11 @@ impl Machine {
         }
     }
 
-    /// Weak framing came to nothing: it was content.
+    /// Weak framing came to nothing: it was text.
     pub(super) fn give_back_weak(&mut self) {
         if !self.weak.is_empty() {
             let weak = std::mem::take(&mut self.weak);
-            self.out.bytes(Target::Text(Channel::Content), &weak, self.weak_at);
+            self.out.bytes(Target::Text(self.weak_channel), &weak, self.weak_at);
         }
     }
 }
