@@ -162,6 +162,8 @@ impl Model {
         let Manifest { turn, reasoning, .. } = self.family.manifest();
         let prompt = rendered.generation_prompt.as_str();
         let tail = match prompt.rfind(turn.open.as_str()) {
+            // Without a frame of its own the turn is all that the template opened.
+            Some(_) if turn.open.is_empty() => prompt,
             Some(at) => &prompt[at + turn.open.len()..],
             // Behind tool results some templates go on in the same turn; they may still open reasoning.
             None => match prompt.rfind(reasoning.open.trim()) {

@@ -81,8 +81,10 @@ impl Tools {
 #[derive(Debug)]
 pub(crate) struct CallState {
     pub(crate) index: u32,
-    /// Offset of the frame's first byte.
+    /// Offset of the frame's first byte; weak framing in front of it, such as the bracket of a list, counts.
     pub(crate) start: u64,
+    /// How long that weak framing is.
+    lead: usize,
     pub(crate) name: Option<String>,
     pub(crate) id: Option<String>,
     /// Whether the call was told of.
@@ -91,6 +93,10 @@ pub(crate) struct CallState {
     pub(crate) nameless: bool,
     /// Whether markers show that this is a call; otherwise it may still turn out to be text.
     pub(crate) framed: bool,
+    /// The name is one that the format lists.
+    listed: bool,
+    /// It begins a line, or the turn.
+    apart: bool,
     /// Where text goes on if it does.
     pub(crate) resume: RegionId,
     /// Arguments: nothing yet, an object in the making (and how many keys it has), or done (and whether
@@ -129,12 +135,20 @@ impl Machine {
     pub(super) fn start_call(&mut self, at: u64, held: &[u8], bytes: &[u8], resume: RegionId) {
         self.end_call(false, at);
         self.raw.clear();
-        self.raw_from = at;
+        if self.weak_at + self.weak.len() as u64 == at {
+            self.raw.append(&mut self.weak);
+        }
+        let lead = self.raw.len();
+        let start = at - lead as u64;
+        self.raw_from = start;
         self.raw.extend_from_slice(held);
         self.raw.extend_from_slice(bytes);
         self.call = Some(CallState {
             index: self.calls,
-            start: at,
+            start,
+            lead,
+            listed: false,
+            apart: self.out.at_line_start || self.raw[..lead].contains(&b'\n'),
             name: None,
             id: None,
             started: false,
@@ -186,6 +200,21 @@ impl Machine {
         if call.nameless && call.name.is_none() {
             call.name = self.tools.infer(self.out.held());
         }
+    }
+
+    /// The name just read is one of those that the format lists.
+    pub(super) fn listed_name(&mut self) {
+        if let Some(call) = &mut self.call {
+            call.listed = true;
+        }
+    }
+
+    /// Whether the open call, so far framed by nothing but what ordinary text also holds, can be one: its tool
+    /// is known, a marker announced it, or it stands at the start of a line.
+    pub(super) fn is_plausible(&self) -> bool {
+        let Some(call) = &self.call else { return true };
+        let planned = || call.name.as_ref().is_some_and(|name| self.tools.is_planned(name));
+        call.framed || call.started || call.listed || call.apart || self.in_block || planned()
     }
 
     pub(super) fn id(&mut self, id: Vec<u8>, at: u64) {
@@ -300,8 +329,12 @@ impl Machine {
             Some(call) if call.started || call.nameless || call.name.is_some() => self.end_call(true, at),
             Some(_) => {
                 self.end_junk(at);
-                let junk = self.call.take().map(|call| call.junk).unwrap_or_default();
-                self.report_junk(junk);
+                let Some(call) = self.call.take() else { return };
+                if call.lead > 0 {
+                    self.weak = self.raw_of(call.start, call.start + call.lead as u64);
+                    self.weak_at = call.start;
+                }
+                self.report_junk(call.junk);
                 self.out.take_held();
             }
         }
@@ -465,11 +498,14 @@ impl Machine {
                     .by_name
                     .iter()
                     .find(|(list, _)| list.is_empty() || list.iter().any(|name| name.as_bytes() == word));
-                let Some((_, state)) = listed.filter(|_| !word.is_empty()) else {
+                let Some((list, state)) = listed.filter(|_| !word.is_empty()) else {
                     return self.leave_word(p, id, end);
                 };
                 next = *state;
                 self.name_word(rules, word, word_at);
+                if !list.is_empty() {
+                    self.listed_name();
+                }
             }
             RegionKind::Id => self.id(word, word_at),
             RegionKind::Type(words) => {

@@ -29,6 +29,8 @@ pub(crate) struct Out {
     held: String,
     /// Bytes in front of this offset came from the prompt: their text is not given out.
     pub(crate) mute_until: u64,
+    /// Whether content ends with a line break, or there is none yet.
+    pub(crate) at_line_start: bool,
     /// A run of bytes that are not UTF-8.
     bad: Option<(u64, u64, Vec<u8>)>,
 }
@@ -44,6 +46,7 @@ impl Out {
             tail_at: 0,
             held: String::new(),
             mute_until: 0,
+            at_line_start: true,
             bad: None,
         }
     }
@@ -56,6 +59,9 @@ impl Out {
         }
         if target != self.target {
             self.turn_to(target);
+        }
+        if target == Target::Text(Channel::Content) {
+            self.at_line_start = bytes.last() == Some(&b'\n');
         }
         if self.tail_len == 0
             && self.bad.is_none()

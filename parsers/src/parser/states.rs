@@ -78,10 +78,10 @@ impl Machine {
                     let resume = self.resume_from(p, id);
                     self.start_call(at, &held, &bytes[used..], resume);
                 }
-                if !matches!(kind, RegionKind::Text(_)) {
-                    self.confirm_name();
-                } else {
+                if matches!(kind, RegionKind::Text(_)) {
                     self.weak.clear();
+                } else if self.is_plausible() {
+                    self.confirm_name();
                 }
                 self.enter(p, region);
             }
@@ -190,7 +190,11 @@ impl Machine {
         if !state.in_call {
             self.no_call(at);
         } else if state.call_over {
-            self.end_call(true, at);
+            if self.is_plausible() {
+                self.end_call(true, at);
+            } else {
+                self.give_back(p, at);
+            }
         }
     }
 
@@ -248,7 +252,7 @@ impl Machine {
                 self.out.malformed(at, end, MalformedReason::StrayMarker, &raw);
             }
             To::Region(region) => {
-                if self.call.is_some() {
+                if self.call.is_some() && self.is_plausible() {
                     self.confirm_name();
                 }
                 self.enter(p, region);
@@ -263,13 +267,19 @@ impl Machine {
                 if self.call.is_some() {
                     if action.name {
                         self.name(literal.to_vec(), at);
+                        self.listed_name();
                     } else {
+                        let plausible = self.is_plausible();
                         if let Some(call) = &mut self.call {
-                            call.framed |= !action.weak || call.name.is_some();
+                            call.framed |= match call.name {
+                                Some(_) => plausible || action.marker,
+                                None => !action.weak,
+                            };
                         }
-                        self.confirm_name();
+                        if self.call.as_ref().is_some_and(|call| call.framed) {
+                            self.confirm_name();
+                        }
                     }
-                    self.weak.clear();
                 } else if action.weak {
                     if self.weak.is_empty() {
                         self.weak_at = at;
