@@ -94,7 +94,7 @@ impl Case {
     /// name the family in their file only.
     pub fn family_name(&self) -> &str {
         /// Project, parser, the family that its cases name, the family that it reads.
-        const OTHER: [(&str, &str, &str, &str); 5] = [
+        const OTHER: [(&str, &str, &str, &str); 6] = [
             // The tagged form of Qwen3.5, not the JSON of Qwen3.
             ("vllm", "qwen3", "qwen3", "qwen3.5"),
             // The reasoning of Granite 4.2.
@@ -102,6 +102,8 @@ impl Case {
             ("vllm", "test_qwen3.py", "generic-engine", "qwen3.5"),
             ("vllm", "test_minimax_m2.py", "generic-engine", "minimax-m2"),
             ("vllm", "", "generic-engine", "qwen3"),
+            // Tests of the reader of response templates, over Gemma's.
+            ("vllm", "response_template", "hf-response-template", "gemma4"),
         ];
         let file = self.source.rsplit('/').next().unwrap_or_default();
         let other = OTHER.iter().find(|(project, parser, family, _)| {

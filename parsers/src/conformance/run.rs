@@ -13,11 +13,12 @@ use crate::{Family, FamilyError, SessionOptions};
 pub(super) fn prompt_tail<'a>(case: &Case, manifest: &'a Manifest) -> &'a str {
     let open = manifest.reasoning.open.as_str();
     let marker = open.trim();
-    if marker.is_empty() || case.text.trim_start().starts_with(marker) {
+    let text = SPECIAL.iter().fold(case.text.clone(), |text, token| text.replace(token, ""));
+    let text = text.trim_start();
+    if marker.is_empty() || text.starts_with(marker) {
         return "";
     }
     let close = closing(&manifest.format);
-    let text = case.text.trim_start();
     let primed = case.flag("starts_in_reasoning").or_else(|| {
         let expected = case.expected_reasoning.as_deref().unwrap_or_default().trim();
         let content = case.expected_content.as_deref().unwrap_or_default();
