@@ -26,6 +26,10 @@ impl Format {
                 true
             }
             Format::Args(Args::Pythonic(_) | Args::Raw(_)) => true,
+            Format::Args(Args::Elements(elements)) => {
+                out.extend(elements.prefix.spellings().map(str::to_string));
+                true
+            }
             Format::Seq(nodes) => nodes.iter().all(|node| node.first_literals(out)),
             Format::Alt(nodes) => {
                 // Every branch counts, so this must not stop at the first that lets through.

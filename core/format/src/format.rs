@@ -152,6 +152,8 @@ pub enum Args {
     Pythonic(PythonicArgs),
     /// The text itself is the value of one string parameter.
     Raw(RawArgs),
+    /// A tree of elements that are named after the keys, such as `<city>Oslo</city>`.
+    Elements(ElementsArgs),
 }
 
 /// Arguments written one parameter at a time.
@@ -206,6 +208,30 @@ impl PythonicArgs {
 pub struct RawArgs {
     /// The parameter that takes the text.
     pub key: String,
+}
+
+/// Arguments as nested elements, every tag behind a prefix: `<key>value</key>` for each parameter and each member
+/// of an object, [`ElementsArgs::item`] for each element of an array. Strings stand raw, other scalars as JSON.
+///
+/// Strict: what the tool's schema declares; a name that it does not declare cannot be written, and a value that it
+/// leaves open is a scalar. Lenient: any names; what an element holds is told by the schema, or else by what is
+/// found in it. A tag that closes an outer element closes those within.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ElementsArgs {
+    /// Stands before every tag, closing ones included. Behind the arguments it stands again, before a tag that is
+    /// no element's.
+    pub prefix: Lit,
+    /// The name of an array's elements.
+    pub item: String,
+}
+
+impl ElementsArgs {
+    /// Whether a key can be the name of an element.
+    pub fn is_name(key: &str) -> bool {
+        let fits = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '<' | '>' | '=' | '"');
+        !key.is_empty() && !key.starts_with('/') && key.chars().all(fits)
+    }
 }
 
 /// A node several times, with a separator.
@@ -340,6 +366,9 @@ impl Format {
                 Format::Ws(text) => spell(text),
                 Format::Text(text) => text.excluding.iter_mut().for_each(spell),
                 Format::Value(value) => value.excluding.iter_mut().for_each(spell),
+                Format::Args(Args::Elements(ElementsArgs { prefix, .. })) => {
+                    std::iter::once(&mut prefix.text).chain(&mut prefix.aliases).for_each(spell);
+                }
                 _ => node.children_mut().into_iter().for_each(|child| walk(child, spell)),
             }
         }

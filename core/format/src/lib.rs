@@ -19,8 +19,8 @@ mod words;
 
 pub use event::{Channel, Event, FinishReason, MalformedReason, Piece};
 pub use format::{
-    Args, ExternNode, Format, IdNode, Lit, Member, MemberValue, ObjectNode, PythonicArgs, RawArgs, Rep,
-    TaggedArgs, Text, ValueNode,
+    Args, ElementsArgs, ExternNode, Format, IdNode, Lit, Member, MemberValue, ObjectNode, PythonicArgs,
+    RawArgs, Rep, TaggedArgs, Text, ValueNode,
 };
 pub use manifest::{Detect, Manifest, ManifestError, Reasoning, Stops, TurnFrame};
 pub use notation::{Keys, Notation, Strings, Words};

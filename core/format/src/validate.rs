@@ -1,6 +1,6 @@
 //! What a format must be before anything is derived from it.
 
-use crate::{Args, Format, Keys, MemberValue, ObjectNode, ValueNode, ValueType};
+use crate::{Args, ElementsArgs, Format, Keys, MemberValue, ObjectNode, ValueNode, ValueType};
 
 /// A format that cannot work, with the path of the node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +89,14 @@ fn check(node: &Format, path: &str, place: Place) -> Result<(), FormatError> {
             if notation.marker().is_some() || notation.keys == Keys::Bare =>
         {
             return fail("bare keys and marked strings stand in `args.json` only");
+        }
+        Format::Args(Args::Elements(elements)) => {
+            if elements.prefix.spellings().any(str::is_empty) {
+                return fail("the prefix of the elements is empty");
+            }
+            if !ElementsArgs::is_name(&elements.item) {
+                return fail("`item` is no name of an element");
+            }
         }
         Format::Alt(branches) if branches.is_empty() => return fail("a choice of nothing"),
         Format::Rep(rep) => {

@@ -143,3 +143,56 @@ fn headers_are_admitted_as_they_are_written() {
         &["f:0", "functions.f", "functions.f:01", "functions.g:0"],
     );
 }
+
+#[test]
+fn elements_follow_the_schema() {
+    let format = format(include_str!("../../../parsers/tests/formats/elements.toml"));
+    let tools = json!([{"name": "f", "parameters": {"type": "object", "required": ["note"], "properties": {
+        "note": {"type": "string"}, "n": {"type": "integer"}, "any": {},
+        "to": {"type": "object", "additionalProperties": false, "required": ["zip"], "properties": {"zip": {"type": "integer"}}},
+        "list": {"type": "array", "minItems": 1, "maxItems": 2, "items": {"enum": ["a", "b"]}},
+        "tree": {"$ref": "#/$defs/tree"},
+    }, "$defs": {"tree": {"type": "object", "properties": {"kids": {"type": "array", "items": {"$ref": "#/$defs/tree"}}}}}}}]);
+    let plan = Plan::from_openai(&tools, &Value::Null, true).unwrap();
+    let write = |arguments: &str| {
+        format!("[<tool_call>\n[<invoke name=\"f\">{arguments}[</invoke>\n[</tool_call>")
+            .replace('[', "]<]ns[>[")
+    };
+    let good = [
+        "[<note>[</note>",
+        "[<n>7[</n>[<note>a < b </n>[</note>",
+        "[<note>x[</note>[<to>[<zip>1[</zip>[</to>",
+        "[<note>x[</note>[<list>[<item>a[</item>[<item>b[</item>[</list>",
+        "[<note>x[</note>[<tree>[<kids>[<item>[<kids>[</kids>[</item>[<item>[</item>[</kids>[</tree>",
+        "[<note>x[</note>[<any>true[</any>",
+        "[<note>x[</note>[<any>some text[</any>",
+    ];
+    let bad = [
+        "",
+        "[<n>7[</n>",
+        "[<note>x[</n>",
+        "[<note>x[</note>[<note>x[</note>",
+        "[<note>x[</note>[<n>seven[</n>",
+        "[<note>x[</note>[<to>[</to>",
+        "[<note>x[</note>[<to>1[</to>",
+        "[<note>x[</note>[<list>[</list>",
+        "[<note>x[</note>[<list>[<item>c[</item>[</list>",
+        "[<note>x[</note>[<list>[<item>a[</item>[<item>a[</item>[<item>a[</item>[</list>",
+        "[<note>x[</note>[<other>x[</other>",
+        "[<note>a[<b>[</b>[</note>",
+    ];
+    let admits = |text: &str| {
+        let mut tokens: Vec<Token> = (0..=255u8).map(|byte| Token::text(vec![byte])).collect();
+        tokens.push(Token::special("<eos>"));
+        let vocabulary = Arc::new(Vocabulary::new(tokens, &[256], None).unwrap());
+        let grammar = Grammar::from_format(&format, &plan).unwrap();
+        let mut matcher = CompiledGrammar::new(Arc::new(grammar), vocabulary).unwrap().matcher().unwrap();
+        text.bytes().all(|byte| matcher.accept(u32::from(byte)).is_ok()) && matcher.is_accepting()
+    };
+    for text in good {
+        assert!(admits(&write(text)), "{text} is refused");
+    }
+    for text in bad {
+        assert!(!admits(&write(text)), "{text} is admitted");
+    }
+}

@@ -459,6 +459,7 @@ impl Machine {
                 }
             }
             RegionKind::Value { .. } => self.settle_value(p, id, found),
+            RegionKind::Elements(_) => self.settle_elements(p, found),
             RegionKind::Json | RegionKind::Python => {
                 let held = std::mem::take(&mut self.pending);
                 self.args_bytes(&held, self.at - held.len() as u64);
@@ -486,6 +487,10 @@ impl Machine {
             RegionKind::Value { .. } => {
                 self.finish_value(p, id, stopped);
                 self.mode != Mode::In(id)
+            }
+            RegionKind::Elements(_) => {
+                self.finish_elements();
+                false
             }
             // The marker behind the arguments may have been the stop.
             RegionKind::Json if stopped && region.markers.is_some() && self.literal.is_whole() => {

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use serde_json::Value;
 use toolglot_format::{Channel, Event, FinishReason, HeaderWord, MalformedReason, Plan};
-use toolglot_schema::{Options, Schema, TypeSet};
+use toolglot_schema::{Node, NodeId, Options, Schema, TypeSet};
 
 use super::out::Target;
 use super::{Machine, Mode, is_ws};
@@ -70,11 +70,64 @@ impl Tools {
         cell.get_or_init(|| Schema::compile(document, &options).ok()).as_ref()
     }
 
+    /// Where a call's arguments stand in its tool's schema.
+    pub(crate) fn root(&self, tool: &str) -> Place {
+        let node = self.schema(tool).map(Schema::root);
+        Place { node, types: TypeSet::OBJECT }
+    }
+
+    /// The value of a member of the object at a place.
+    pub(crate) fn member(&self, tool: &str, of: Place, key: &str) -> Place {
+        let (Some(schema), Some(node)) = (self.schema(tool), of.node) else { return Place::default() };
+        let types = schema.property_types(node, key);
+        Place { node: schema.property(node, key), types: if types.is_empty() { TypeSet::ALL } else { types } }
+    }
+
+    /// An element of the array at a place.
+    pub(crate) fn item(&self, tool: &str, of: Place, index: usize) -> Place {
+        let (Some(schema), Some(node)) = (self.schema(tool), of.node) else { return Place::default() };
+        let mut found = Vec::new();
+        items(schema, node, index, &mut found);
+        let types = found.iter().fold(TypeSet::NONE, |types, &id| types | schema.types(id));
+        match found[..] {
+            [] => Place::default(),
+            [only] if !types.is_empty() => Place { node: Some(only), types },
+            _ => Place { node: None, types: if types.is_empty() { TypeSet::ALL } else { types } },
+        }
+    }
+
     /// The types that a parameter may have. All of them for an unknown tool or parameter.
     pub(crate) fn types(&self, tool: &str, key: &str) -> TypeSet {
         let Some(schema) = self.schema(tool) else { return TypeSet::ALL };
         let types = schema.property_types(schema.root(), key);
         if types.is_empty() { TypeSet::ALL } else { types }
+    }
+}
+
+/// A value in a tool's schema, and the types that it may have: all of them where the schema does not say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    node: Option<NodeId>,
+    pub(crate) types: TypeSet,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Place { node: None, types: TypeSet::ALL }
+    }
+}
+
+/// The schemas that the element of an array has in the variants of a node.
+fn items(schema: &Schema, node: NodeId, index: usize, found: &mut Vec<NodeId>) {
+    match schema.node(node) {
+        Node::AnyOf(variants) => variants.iter().for_each(|&variant| items(schema, variant, index, found)),
+        Node::Array(rules) => {
+            let item = rules.prefix.get(index).copied().unwrap_or(rules.items);
+            if !found.contains(&item) {
+                found.push(item);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -94,6 +94,7 @@ impl Machine {
                             | RegionKind::Id
                             | RegionKind::Key(_)
                             | RegionKind::Type(_)
+                            | RegionKind::Elements(_)
                     )
                 {
                     self.settle_region(p, region, Some(found));

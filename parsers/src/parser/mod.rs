@@ -9,6 +9,7 @@
 
 mod args;
 mod call;
+mod elements;
 mod ends;
 mod escape;
 mod json;
@@ -28,7 +29,8 @@ use crate::program::{Program, RegionId, RegionKind, Scan, Search, StateId};
 use crate::{Session, SessionOptions};
 use args::ArgsState;
 use call::CallState;
-pub(crate) use call::Tools;
+pub(crate) use call::{Place, Tools};
+use elements::ElementsState;
 pub(crate) use escape::{escape, quote};
 pub(crate) use json::{Json, Met};
 use literal::Literal;
@@ -85,6 +87,7 @@ struct Machine {
     object: ObjectState,
     literal: Literal,
     value: ValueState,
+    elements: ElementsState,
     /// The call that the prompt left open, told of by the first events.
     preface: Vec<Event>,
 }
@@ -129,6 +132,7 @@ impl Parser {
             object: ObjectState::default(),
             literal: Literal::default(),
             value: ValueState::default(),
+            elements: ElementsState::default(),
             preface: Vec::new(),
         };
         Parser { program, machine, finished: false }
@@ -266,6 +270,7 @@ impl Machine {
             RegionKind::Value { .. } => self.in_value(p, region, bytes),
             RegionKind::Json | RegionKind::Python => self.in_json(p, region, bytes),
             RegionKind::Object(_) => self.in_object(p, region, bytes),
+            RegionKind::Elements(_) => self.in_elements(p, region, bytes),
         }
     }
 

@@ -179,6 +179,7 @@ impl Machine {
             RegionKind::Python => self.start_python(p),
             RegionKind::Raw(key) => self.start_raw(p, key),
             RegionKind::Object(_) => self.object = ObjectState::default(),
+            RegionKind::Elements(_) => self.start_elements(),
         }
     }
 

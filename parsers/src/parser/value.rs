@@ -13,7 +13,7 @@ use crate::program::{Found, Program, RegionId, RegionKind, Search, Step};
 const MAX_SCALAR: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum How {
+pub(super) enum How {
     /// In front of the value: how many bytes of the template's white space have come.
     #[default]
     Lead,
@@ -137,7 +137,7 @@ impl Machine {
             let from = self.pending.len();
             let byte = if i < from { self.pending[i] } else { bytes[i - from] };
             if self.value.how == How::Open && !is_ws(byte) {
-                self.value.how = self.decide(byte, quoted);
+                self.value.how = decide(self.value.types, byte, quoted);
                 if self.value.how == How::Json {
                     return Some(i);
                 }
@@ -147,9 +147,8 @@ impl Machine {
             }
             self.value.text.push(byte);
             if self.value.how == How::Whole
-                && self.value.text.len() > MAX_SCALAR
-                && self.value.types.contains(TypeSet::STRING)
                 && !self.value.retried
+                && may_spill(&self.value.text, self.value.types)
             {
                 self.value.how = How::Text;
             }
@@ -171,24 +170,6 @@ impl Machine {
             }
         }
         None
-    }
-
-    /// What a value that begins with `byte` can be.
-    fn decide(&self, byte: u8, quoted: bool) -> How {
-        let types = self.value.types;
-        let text = types.contains(TypeSet::STRING);
-        match byte {
-            b'{' if types.contains(TypeSet::OBJECT) || quoted => How::Json,
-            b'[' if types.contains(TypeSet::ARRAY) || quoted => How::Json,
-            b'"' if quoted => How::Json,
-            _ if quoted || !text => How::Whole,
-            // An unknown type: a JSON string is one, too.
-            b'"' if types == TypeSet::ALL => How::Json,
-            b'-' | b'0'..=b'9' if types.intersects(TypeSet::NUMBER) => How::Whole,
-            b't' | b'f' | b'T' | b'F' if types.contains(TypeSet::BOOLEAN) => How::Whole,
-            b'n' | b'N' if types.contains(TypeSet::NULL) => How::Whole,
-            _ => How::Text,
-        }
     }
 
     /// The value turned out to be JSON at offset `first` of what is in hand: looks at it again.
@@ -235,7 +216,7 @@ impl Machine {
     }
 
     /// Emits the key in front of the value.
-    fn open_value(&mut self) {
+    pub(super) fn open_value(&mut self) {
         let Some(call) = &mut self.call else { return };
         let keys = match call.args {
             CallArgs::Keys(keys) => keys,
@@ -327,6 +308,28 @@ impl Machine {
             self.end_value(false);
         }
     }
+}
+
+/// What a value that begins with `byte` can be.
+pub(super) fn decide(types: TypeSet, byte: u8, quoted: bool) -> How {
+    let text = types.contains(TypeSet::STRING);
+    match byte {
+        b'{' if types.contains(TypeSet::OBJECT) || quoted => How::Json,
+        b'[' if types.contains(TypeSet::ARRAY) || quoted => How::Json,
+        b'"' if quoted => How::Json,
+        _ if quoted || !text => How::Whole,
+        // An unknown type: a JSON string is one, too.
+        b'"' if types == TypeSet::ALL => How::Json,
+        b'-' | b'0'..=b'9' if types.intersects(TypeSet::NUMBER) => How::Whole,
+        b't' | b'f' | b'T' | b'F' if types.contains(TypeSet::BOOLEAN) => How::Whole,
+        b'n' | b'N' if types.contains(TypeSet::NULL) => How::Whole,
+        _ => How::Text,
+    }
+}
+
+/// Whether kept text is too long for anything but a string, which it may be.
+pub(super) fn may_spill(text: &[u8], types: TypeSet) -> bool {
+    text.len() > MAX_SCALAR && types.contains(TypeSet::STRING)
 }
 
 /// A value's text as JSON.

@@ -10,7 +10,7 @@ use crate::parser::{quote, typed};
 use toolglot_schema::TypeSet;
 
 /// The members of a call's arguments.
-fn arguments(call: &Call) -> Result<Vec<(String, &str)>, PrintError> {
+pub(super) fn arguments(call: &Call) -> Result<Vec<(String, &str)>, PrintError> {
     let text = if call.arguments.trim().is_empty() { "{}" } else { call.arguments.as_str() };
     members(text).ok_or_else(|| PrintError::Arguments {
         call: call.name.clone(),

@@ -128,7 +128,7 @@ fn decoded(string: &str) -> String {
 
 /// The members of an object: decoded keys and the text of their values. `None` when the text is no object.
 pub(super) fn members(text: &str) -> Option<Vec<(String, &str)>> {
-    let parts = parts(text)?;
+    let parts = parts(text, b'{')?;
     let split = |part| {
         let colon = end_of_value(part)?;
         let key = serde_json::from_str(part[..colon].trim()).ok()?;
@@ -137,10 +137,15 @@ pub(super) fn members(text: &str) -> Option<Vec<(String, &str)>> {
     parts.into_iter().map(split).collect()
 }
 
-/// What stands between the commas of an object.
-fn parts(text: &str) -> Option<Vec<&str>> {
+/// The elements of an array. `None` when the text is none.
+pub(super) fn elements(text: &str) -> Option<Vec<&str>> {
+    Some(parts(text, b'[')?.into_iter().map(str::trim).collect())
+}
+
+/// What stands between the commas of an object or array.
+fn parts(text: &str, open: u8) -> Option<Vec<&str>> {
     let text = text.trim();
-    if !is_json(text) || text.as_bytes().first() != Some(&b'{') {
+    if !is_json(text) || text.as_bytes().first() != Some(&open) {
         return None;
     }
     let inner = &text[1..text.len() - 1];

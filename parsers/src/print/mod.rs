@@ -5,6 +5,7 @@
 //! decided here.
 
 mod args;
+mod elements;
 mod json;
 
 use toolglot_format::{
@@ -347,6 +348,9 @@ impl Printer<'_> {
             Format::Object(object) => self.object(&object.members, &object.notation, call, out)?,
             Format::Args(Args::Json(notation)) => self.json(call, notation, out)?,
             Format::Args(Args::Pythonic(pythonic)) => self.pythonic(call, pythonic, out)?,
+            Format::Args(Args::Elements(style)) => {
+                self.elements(style, call, args::arguments(call)?, out)?;
+            }
             Format::Args(Args::Raw(raw)) => out.text(&args::raw(call, raw)?),
             Format::Args(Args::Tagged(tagged)) => self.tagged(tagged, call, out)?,
             _ => return Err(Stop::Misfit),

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use toolglot_format::{Channel, Format, FormatError, Member};
+use toolglot_format::{Channel, ElementsArgs, Format, FormatError, Lit, Member};
 
 use super::leaves::{Edge, LeafId, LeafKind, Leaves};
 use super::relax::relax;
 use super::{
-    Action, Entry, Expected, Fallback, Literal, Markers, NameRules, Program, Region, RegionId, RegionKind,
-    State, StateId, To,
+    Action, ElementEnd, ElementRules, Entry, Expected, Fallback, Literal, Markers, NameRules, Program,
+    Region, RegionId, RegionKind, State, StateId, To,
 };
 
 /// More states than any real format has; stops an adversarial one.
@@ -73,6 +73,7 @@ enum Kind {
     Marked,
     Python,
     Raw,
+    Elements,
     Object,
 }
 
@@ -319,6 +320,7 @@ impl Builder<'_> {
             LeafKind::Json(Some(_)) => Kind::Marked,
             LeafKind::Python => Kind::Python,
             LeafKind::Raw(_) => Kind::Raw,
+            LeafKind::Elements(_) => Kind::Elements,
             LeafKind::Object(_) => Kind::Object,
             LeafKind::Lit(_) | LeafKind::Ws(_) | LeafKind::Extern => return None,
         })
@@ -434,6 +436,10 @@ impl Builder<'_> {
             }
             _ => {}
         }
+        let leaf = key.leaves.first().map(|&leaf| self.leaves.all[usize::from(leaf)].kind.clone());
+        if let Some(LeafKind::Elements(elements)) = &leaf {
+            self.prefixes(&elements.prefix, &mut entries);
+        }
         if matches!(key.kind, Kind::Unfit | Kind::Text(false)) {
             let strays = self.strays();
             add(&mut entries, strays);
@@ -441,7 +447,6 @@ impl Builder<'_> {
         // Over all of them: white space is held back wherever one of them would take it.
         let ws =
             !exact_ws && entries.iter().any(|literal| self.actions[usize::from(literal.entry.action)].ws);
-        let leaf = key.leaves.first().map(|&leaf| self.leaves.all[usize::from(leaf)].kind.clone());
         let kind = match (key.kind, leaf.clone()) {
             (Kind::Text(reasoning), _) => {
                 RegionKind::Text(if reasoning { Channel::Reasoning } else { Channel::Content })
@@ -459,6 +464,10 @@ impl Builder<'_> {
             (Kind::Json | Kind::Marked, _) => RegionKind::Json,
             (Kind::Python, _) => RegionKind::Python,
             (Kind::Raw, Some(LeafKind::Raw(param))) => RegionKind::Raw(param),
+            (Kind::Elements, Some(LeafKind::Elements(elements))) => RegionKind::Elements(ElementRules {
+                ends: self.element_ends(&key.leaves, &elements.prefix),
+                item: elements.item,
+            }),
             (Kind::Object, _) => RegionKind::Object(self.members(&key.leaves)),
             _ => RegionKind::Junk,
         };
@@ -512,6 +521,69 @@ impl Builder<'_> {
                     members.iter().filter(|member| !out.contains(member)).cloned().collect::<Vec<_>>(),
                 );
             }
+        }
+        out
+    }
+
+    /// Makes the prefix of elements stay in the region, whatever else it leads to.
+    fn prefixes(&mut self, prefix: &Lit, entries: &mut Vec<Literal>) {
+        entries.retain(|literal| !prefix.spellings().any(|text| literal.entry.text == text.as_bytes()));
+        let action = self.action(Action {
+            to: To::Done,
+            ws: false,
+            ends: false,
+            starts: false,
+            weak: false,
+            marker: true,
+            name: false,
+        });
+        for text in prefix.spellings() {
+            let entry = Entry { text: text.as_bytes().to_vec(), action };
+            entries.push(Literal { entry, special: prefix.special });
+        }
+    }
+
+    /// What may stand behind the prefix of elements later on, the nearest first, unless it looks like an element.
+    fn element_ends(&mut self, leaves: &[LeafId], prefix: &Lit) -> Vec<ElementEnd> {
+        let opens = |text: &str| {
+            let name = text.strip_prefix('<').and_then(|text| text.strip_suffix('>'));
+            name.is_some_and(ElementsArgs::is_name)
+        };
+        let mut found: Vec<(String, Option<Candidate>, Vec<LeafId>)> = Vec::new();
+        for candidate in self.reachable(leaves) {
+            for (literal, _) in self.spellings(candidate.leaf, false) {
+                let alone = prefix.spellings().any(|own| own == literal);
+                let texts: Vec<String> = if alone {
+                    let next = self.candidates(&[candidate.leaf]).into_iter();
+                    next.flat_map(|next| self.spellings(next.leaf, false)).map(|(text, _)| text).collect()
+                } else {
+                    let behind = prefix.spellings().filter_map(|own| literal.strip_prefix(own));
+                    behind.map(str::to_owned).collect()
+                };
+                let reached = alone.then(|| candidate.clone());
+                for text in texts.into_iter().filter(|text| !text.is_empty() && !opens(text)) {
+                    match found.iter_mut().find(|(known, ..)| *known == text) {
+                        None => found.push((text, reached.clone(), vec![candidate.leaf])),
+                        Some((_, Some(first), leaves))
+                            if (first.ends, first.starts) == (candidate.ends, candidate.starts)
+                                && alone
+                                && !leaves.contains(&candidate.leaf) =>
+                        {
+                            leaves.push(candidate.leaf);
+                        }
+                        Some(_) => {}
+                    }
+                }
+            }
+        }
+        let mut out = Vec::with_capacity(found.len());
+        for (text, reached, leaves) in found {
+            let prefix = reached.map(|reached| {
+                let to = To::State(self.state(&leaves));
+                let (ends, starts) = (reached.ends, reached.starts);
+                self.action(Action { to, ws: false, ends, starts, weak: false, marker: true, name: false })
+            });
+            out.push(ElementEnd { text: text.into_bytes(), prefix });
         }
         out
     }

@@ -4,7 +4,7 @@
 //! whether a call ends or begins on the way. Edges keep the order of the format, which is the order of
 //! preference. Bounds of repetitions are not kept: the parser takes any number.
 
-use toolglot_format::{Args, Channel, Format, Lit, Member, NameNode, TypeLit};
+use toolglot_format::{Args, Channel, ElementsArgs, Format, Lit, Member, NameNode, TypeLit};
 
 /// Index of a leaf.
 pub(crate) type LeafId = u16;
@@ -27,6 +27,7 @@ pub(crate) enum LeafKind {
     Json(Option<Lit>),
     Python,
     Raw(String),
+    Elements(ElementsArgs),
     Object(Vec<Member>),
     Extern,
 }
@@ -117,6 +118,7 @@ impl Builder {
             Format::Extern(_) => self.leaf(LeafKind::Extern),
             Format::Args(Args::Json(notation)) => self.leaf(LeafKind::Json(notation.marker().cloned())),
             Format::Args(Args::Pythonic(_)) => self.leaf(LeafKind::Python),
+            Format::Args(Args::Elements(elements)) => self.leaf(LeafKind::Elements(elements.clone())),
             Format::Args(Args::Raw(raw)) => self.leaf(LeafKind::Raw(raw.key.clone())),
             Format::Args(Args::Tagged(tagged)) => self.repeat(&tagged.param, tagged.sep.as_deref(), true),
             Format::Rep(rep) => self.repeat(&rep.of, rep.sep.as_deref(), rep.min == 0),

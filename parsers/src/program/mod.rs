@@ -174,6 +174,24 @@ pub(crate) enum RegionKind {
     Python,
     Raw(String),
     Object(Vec<Member>),
+    Elements(ElementRules),
+}
+
+/// How nested elements are read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ElementRules {
+    /// The name of an array's elements.
+    pub(crate) item: String,
+    /// What stands behind the prefix where it is no element's.
+    pub(crate) ends: Vec<ElementEnd>,
+}
+
+/// What ends nested elements, such as `</invoke>` behind the prefix.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ElementEnd {
+    pub(crate) text: Vec<u8>,
+    /// Where the prefix in front of it leads; `None` where both are one literal.
+    pub(crate) prefix: Option<u16>,
 }
 
 /// How a tool's name stands in the output.
@@ -225,7 +243,8 @@ impl Program {
     /// Whether values are written without their types, so that the tools' schemas must tell them.
     pub(crate) fn is_typed(&self) -> bool {
         let typed = |region: &Region| {
-            matches!(region.kind, RegionKind::Value { .. } | RegionKind::Python) || region.markers.is_some()
+            matches!(region.kind, RegionKind::Value { .. } | RegionKind::Elements(_) | RegionKind::Python)
+                || region.markers.is_some()
         };
         self.regions.iter().any(typed)
     }

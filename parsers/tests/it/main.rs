@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod elements;
 mod families;
 mod formats;
 mod laws;

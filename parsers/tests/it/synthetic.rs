@@ -225,6 +225,7 @@ pub(crate) fn all() -> Vec<(&'static str, Value, &'static [&'static str])> {
 pub(crate) fn files() -> Vec<(&'static str, Format)> {
     let files = [
         ("cdata", include_str!("../formats/cdata.toml")),
+        ("elements", include_str!("../formats/elements.toml")),
         ("header", include_str!("../formats/header.toml")),
         ("maybe_words", include_str!("../formats/maybe_words.toml")),
         ("words", include_str!("../formats/words.toml")),

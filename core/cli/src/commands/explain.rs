@@ -103,6 +103,9 @@ pub(crate) fn describe(format: &Format, depth: usize, text: &mut String) {
         }
         Format::Args(CallArgs::Tagged(_)) => "arguments, each as".into(),
         Format::Args(CallArgs::Pythonic(_)) => "arguments as Python keywords".into(),
+        Format::Args(CallArgs::Elements(elements)) => {
+            format!("arguments as elements, {:?} before each tag", elements.prefix.text)
+        }
         Format::Args(CallArgs::Raw(raw)) => format!("raw text as parameter `{}`", raw.key),
         Format::Object(object) => {
             let members = object.members.iter().filter(|member| !member.optional).map(|member| {

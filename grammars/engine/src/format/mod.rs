@@ -4,6 +4,7 @@
 //! the plan has no calls. Arguments follow their tool's schema; properties may come in any order, as the printer
 //! writes them. What has no strict reading is refused.
 
+mod elements;
 mod first;
 mod tagged;
 
@@ -102,6 +103,7 @@ impl<'a> Lowering<'a> {
                 let style = self.style(&pythonic.notation());
                 JsonLowering::new(self.b, schema, &style).keywords(schema.root())?
             }
+            Format::Args(Args::Elements(style)) => self.elements(style, tool)?,
             Format::Args(Args::Raw(raw)) => self.raw_argument(&raw.key, tool, follow)?,
             Format::Key(_) | Format::Value(_) | Format::TypeLit(_) => {
                 return Err(refuse("key", "keys, values and type words stand inside `args.tagged` only"));

@@ -344,7 +344,7 @@ impl Lowering<'_> {
         Ok(self.b.alt(&ways))
     }
 
-    fn collect(
+    pub(super) fn collect(
         &mut self,
         schema: &Schema,
         id: NodeId,
@@ -437,15 +437,16 @@ impl Lowering<'_> {
 }
 
 /// In which ways a value may be written.
-struct Way<'a> {
+pub(super) struct Way<'a> {
     /// Strings stand raw.
-    raw: bool,
+    pub(super) raw: bool,
     /// Values of these types only.
-    only: TypeSet,
+    pub(super) only: TypeSet,
     /// The types that a raw string could be taken for.
-    beside: TypeSet,
-    terminators: &'a [Vec<u8>],
-    notation: &'a Notation,
+    pub(super) beside: TypeSet,
+    /// What a raw string must not hold.
+    pub(super) terminators: &'a [Vec<u8>],
+    pub(super) notation: &'a Notation,
 }
 
 fn has_type_word(node: &Format) -> bool {
