@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use toolglot::Registry;
+use toolglot::folder::{self, is_family};
 use toolglot::parsers::conformance::Known;
-use toolglot_workbench::is_family;
 
 /// Name of the configuration file that is looked for in the working directory.
 const CONFIG: &str = "toolglot.toml";
@@ -94,7 +94,7 @@ impl SourceArgs {
 fn add(registry: &mut Registry, paths: &[PathBuf]) -> Result<()> {
     let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) =
         paths.iter().cloned().partition(|path| path.is_dir());
-    toolglot_workbench::add_folders(registry, &folders).into_iter().collect::<Result<Vec<_>, _>>()?;
+    folder::add(registry, &folders).into_iter().collect::<Result<Vec<_>, _>>()?;
     let files: Vec<&PathBuf> = files.iter().collect();
     if files.is_empty() { Ok(()) } else { add_plugins(registry, &files) }
 }

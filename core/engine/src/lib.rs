@@ -36,6 +36,7 @@
 //! # }
 //! ```
 
+pub mod folder;
 mod model;
 pub mod openai;
 mod session;

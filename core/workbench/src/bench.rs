@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{io, thread};
 
-use toolglot::{Family, Format, Registry};
+use toolglot::{Family, Format, Registry, folder};
 
 use crate::laws::{LAWS, Law, Samples};
 use crate::template::Writer;
 use crate::vocabulary::literals;
 use crate::{
     CaseFile, Category, Check, Corpus, Finding, Outcome, Record, Snapshot, check_cases, check_detection,
-    folder, run_corpus,
+    run_corpus,
 };
 
 /// The snapshots of a family, by name.
@@ -117,7 +117,7 @@ impl Bench {
                 folders.push(place.clone());
                 continue;
             }
-            let inside = folder::subfolders(place).map_err(|error| fail(error.to_string()))?;
+            let inside = folder::families_in(place).map_err(|error| fail(error.to_string()))?;
             if inside.is_empty() {
                 return Err(fail("there is no family.toml in it, nor in a folder in it".into()));
             }
@@ -144,7 +144,7 @@ impl Bench {
                 Err(error) => findings.push(Finding::new(&name, Check::Folder, "", error.to_string())),
             }
             // The folders beside it, whose cases a family may take as its own.
-            let beside = whole.parent().map(folder::subfolders).and_then(Result::ok).unwrap_or_default();
+            let beside = whole.parent().map(folder::families_in).and_then(Result::ok).unwrap_or_default();
             for other in beside {
                 let name = other.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 homes.entry(name).or_insert(other);
