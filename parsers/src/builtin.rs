@@ -44,6 +44,11 @@ impl BuiltinFamily {
         self.known
     }
 
+    /// The compiled-in family of this id.
+    pub fn find(id: &str) -> Option<&'static BuiltinFamily> {
+        all().into_iter().find(|family| family.id == id)
+    }
+
     /// The folder's name, which is the family's id.
     pub fn id(&self) -> &'static str {
         self.id

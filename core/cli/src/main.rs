@@ -11,7 +11,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{check, conformance, detect, explain, families, grammar, pack, parse, plugin, render, test};
+use commands::{
+    check, conformance, detect, explain, families, grammar, new, pack, parse, plugin, render, test,
+};
 #[cfg(feature = "mlx")]
 use commands::{demo, evaluate, generate};
 use output::Output;
@@ -33,7 +35,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// List the model families
-    Families,
+    Families(families::Args),
+    /// Make the folder of a new family, from one that is like it
+    New(new::Args),
     /// Show how a family writes tool calls, what stops it, and an example
     Explain(explain::Args),
     /// Tell which family a model belongs to, and why
@@ -83,15 +87,16 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<ExitCode> {
-    // These two look at files before they are families.
+    // These look at files before they are families.
     match &cli.command {
         Command::Pack(args) => return pack::run(args, out),
         Command::Plugin(command) => return plugin::run(command, &cli.sources, out),
+        Command::New(args) => return new::run(args, out),
         _ => {}
     }
     let registry = cli.sources.registry()?;
     match &cli.command {
-        Command::Families => families::run(&registry, out),
+        Command::Families(args) => families::run(args, registry, out),
         Command::Explain(args) => explain::run(args, &registry, out),
         Command::Detect(args) => detect::run(args, &registry, out),
         Command::Render(args) => render::run(args, &registry, out),
@@ -107,6 +112,6 @@ fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(args, registry, out),
         Command::Test(args) => test::run(args, registry, out),
         Command::Conformance(args) => conformance::run(args, &registry, &cli.sources.known()?, out),
-        Command::Pack(_) | Command::Plugin(_) => Ok(ExitCode::SUCCESS),
+        Command::New(_) | Command::Pack(_) | Command::Plugin(_) => Ok(ExitCode::SUCCESS),
     }
 }

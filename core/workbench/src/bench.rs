@@ -272,8 +272,11 @@ impl Bench {
             match snapshot.diff(&record) {
                 Ok(None) => {}
                 Ok(Some(diff)) => {
-                    let finding = finding(format!("what was seen is not what was accepted\n{diff}"));
-                    report.findings.push(finding.look("`toolglot test DIR --accept` where it is right"));
+                    let (why, look) = match snapshot.path().exists() {
+                        true => (format!("what was seen is not what was accepted\n{diff}"), "--accept"),
+                        false => ("nothing is accepted yet".to_owned(), "--review"),
+                    };
+                    report.findings.push(finding(why).look(format!("toolglot test DIR {look}")));
                 }
                 Err(error) => report.findings.push(finding(error.to_string())),
             }

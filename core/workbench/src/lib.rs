@@ -24,6 +24,8 @@ mod own;
 mod place;
 mod record;
 mod sample;
+mod scaffold;
+mod table;
 mod template;
 mod vocabulary;
 
@@ -35,3 +37,5 @@ pub use detection::check_detection;
 pub use finding::{Check, Finding};
 pub use own::check_cases;
 pub use record::{Record, Snapshot};
+pub use scaffold::{Scaffold, ScaffoldError};
+pub use table::table;

@@ -12,6 +12,7 @@ pub(crate) mod families;
 #[cfg(feature = "mlx")]
 pub(crate) mod generate;
 pub(crate) mod grammar;
+pub(crate) mod new;
 pub(crate) mod pack;
 pub(crate) mod parse;
 pub(crate) mod plugin;
