@@ -27,6 +27,13 @@ pub trait Family: Send + Sync {
         false
     }
 
+    /// The family for a checkpoint whose markers have this suffix; see [`Manifest::suffix`]. `None` where the family has no
+    /// suffix, or none that can be changed.
+    fn with_suffix(&self, suffix: &str) -> Option<Arc<dyn Family>> {
+        let _ = suffix;
+        None
+    }
+
     /// A parser for one turn under `plan`.
     ///
     /// # Errors
@@ -143,6 +150,12 @@ impl Family for DataFamily {
 
     fn computes(&self) -> bool {
         self.lower.is_some()
+    }
+
+    fn with_suffix(&self, suffix: &str) -> Option<Arc<dyn Family>> {
+        self.manifest.suffix.as_ref()?;
+        let (manifest, template) = (self.manifest.with_suffix(suffix), self.template.clone());
+        Some(Arc::new(DataFamily { open: self.open, ..DataFamily::new(manifest, template, self.lower) }))
     }
 
     fn session(&self, plan: &Plan, options: SessionOptions) -> Result<Box<dyn Session>, FamilyError> {

@@ -113,13 +113,12 @@ impl Model {
         let own_template = ChatTemplate::from_model_dir(dir, &options);
         let tokens = Token::from_tokenizer_json(&tokenizer).map_err(in_vocabulary)?;
         let names = Names::of(&tokens);
+        let source = own_template.as_ref().ok().and_then(|template| template.source(true).ok());
         let family = match family {
             Some(id) => named(registry, id)?,
-            None => {
-                let source = own_template.as_ref().ok().and_then(|template| template.source(true).ok());
-                detected(dir, registry, source, &names)?.family
-            }
+            None => detected(dir, registry, source, &names)?.family,
         };
+        let family = fitted(family, &names, source);
         let template = match (own_template, family.template()) {
             (Ok(template), _) => template,
             (Err(_), Some(source)) if !has_template(dir, &tokenizer_config) => {
@@ -296,6 +295,14 @@ fn detected(
         .ok_or_else(|| ModelError::NoFamily { dir: dir.to_owned(), known: known(registry) })
 }
 
+/// The family with the suffix that the checkpoint's markers have: as its special tokens say, or else its template.
+fn fitted(family: Arc<dyn Family>, names: &Names, template: Option<&str>) -> Arc<dyn Family> {
+    let Some(suffix) = &family.manifest().suffix else { return family };
+    let tokens = names.0.keys().filter_map(|name| std::str::from_utf8(name).ok());
+    let learned = suffix.learn(tokens).or_else(|| suffix.learn(template));
+    learned.and_then(|suffix| family.with_suffix(&suffix)).unwrap_or(family)
+}
+
 fn named(registry: &Registry, id: &str) -> Result<Arc<dyn Family>, ModelError> {
     registry
         .get(id)
@@ -346,4 +353,59 @@ fn eos_ids(
     eos.sort_unstable();
     eos.dedup();
     eos
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use toolglot_parsers::DataFamily;
+
+    use super::*;
+
+    fn registry() -> Registry {
+        let source = include_str!("../../../parsers/tests/formats/suffixed.toml");
+        let manifest = Manifest::from_toml(source, "suffixed").unwrap();
+        let mut registry = Registry::empty();
+        registry.add(Arc::new(DataFamily::new(manifest, Some("{{ messages }}".into()), None))).unwrap();
+        registry
+    }
+
+    /// A folder with a tokenizer of every byte and these special tokens.
+    fn checkpoint(specials: &[&str], template: Option<&str>) -> tempfile::TempDir {
+        let vocabulary: Map<String, Value> =
+            ('!'..='~').zip(0..).map(|(c, id)| (c.to_string(), json!(id))).collect();
+        let added: Vec<Value> = specials
+            .iter()
+            .zip(vocabulary.len()..)
+            .map(|(text, id)| json!({"id": id, "content": text, "special": true}))
+            .collect();
+        let tokenizer = json!({
+            "added_tokens": added,
+            "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false},
+            "decoder": {"type": "ByteLevel"},
+            "model": {"type": "BPE", "vocab": vocabulary, "merges": []},
+        });
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
+        if let Some(template) = template {
+            fs::write(dir.path().join("chat_template.jinja"), template).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn a_checkpoint_brings_its_suffix() {
+        let open = |dir: &tempfile::TempDir| {
+            Model::from_dir(dir.path(), &registry(), Some("test_suffixed")).unwrap()
+        };
+        let turn = |model: &Model| model.family().manifest().turn.open.clone();
+        let tokens = open(&checkpoint(&["<tool_call:7f>", "</tool_call:7f>", "<eos:7f>"], None));
+        assert_eq!(turn(&tokens), "<assistant:7f>");
+        let eos = tokens.vocabulary().named("<eos:7f>").unwrap();
+        assert_eq!(tokens.vocabulary().eos(), [eos]);
+        let spelled = open(&checkpoint(&[], Some("<tool_call:x>{{ 1 }}</tool_call:x><eos:x>")));
+        assert_eq!(turn(&spelled), "<assistant:x>");
+        let silent = open(&checkpoint(&[], None));
+        assert_eq!(turn(&silent), "<assistant:opensource>");
+    }
 }

@@ -320,6 +320,14 @@ impl Rep {
     }
 }
 
+/// A spelling in a format.
+pub(crate) enum Spelled<'a> {
+    Lit(&'a mut Lit),
+    Space(&'a mut String),
+    /// Literals that text or a value excludes.
+    List(&'a mut Vec<String>),
+}
+
 impl Format {
     /// The children of this node, in order. `Args::Tagged` counts its parameter and separator.
     pub fn children(&self) -> Vec<&Format> {
@@ -360,26 +368,31 @@ impl Format {
     /// Gives every literal that is spelled as a key of `spellings` the spelling beside it: printed forms,
     /// aliases, white space, and what free text and values exclude. Gives back the keys that no literal has.
     pub(crate) fn respell(&mut self, spellings: &BTreeMap<String, String>) -> Vec<String> {
-        fn walk(node: &mut Format, spell: &mut dyn FnMut(&mut String)) {
-            match node {
-                Format::Lit(lit) => std::iter::once(&mut lit.text).chain(&mut lit.aliases).for_each(spell),
-                Format::Ws(text) => spell(text),
-                Format::Text(text) => text.excluding.iter_mut().for_each(spell),
-                Format::Value(value) => value.excluding.iter_mut().for_each(spell),
-                Format::Args(Args::Elements(ElementsArgs { prefix, .. })) => {
-                    std::iter::once(&mut prefix.text).chain(&mut prefix.aliases).for_each(spell);
-                }
-                _ => node.children_mut().into_iter().for_each(|child| walk(child, spell)),
-            }
-        }
         let mut unused: Vec<String> = spellings.keys().cloned().collect();
-        walk(self, &mut |text| {
+        let mut spell = |text: &mut String| {
             if let Some(new) = spellings.get(text.as_str()) {
                 unused.retain(|key| key != text);
                 text.clone_from(new);
             }
+        };
+        self.visit(&mut |spelled| match spelled {
+            Spelled::Lit(lit) => std::iter::once(&mut lit.text).chain(&mut lit.aliases).for_each(&mut spell),
+            Spelled::Space(text) => spell(text),
+            Spelled::List(list) => list.iter_mut().for_each(&mut spell),
         });
         unused
+    }
+
+    /// Shows every spelling of the format.
+    pub(crate) fn visit(&mut self, visitor: &mut dyn FnMut(Spelled<'_>)) {
+        match self {
+            Format::Lit(lit) => visitor(Spelled::Lit(lit)),
+            Format::Ws(text) => visitor(Spelled::Space(text)),
+            Format::Text(text) => visitor(Spelled::List(&mut text.excluding)),
+            Format::Value(value) => visitor(Spelled::List(&mut value.excluding)),
+            Format::Args(Args::Elements(elements)) => visitor(Spelled::Lit(&mut elements.prefix)),
+            _ => self.children_mut().into_iter().for_each(|child| child.visit(visitor)),
+        }
     }
 
     /// Whether `test` holds for this node or any node below it.

@@ -13,6 +13,7 @@ mod manifest;
 mod notation;
 mod plan;
 mod specialise;
+mod suffix;
 mod turn;
 mod validate;
 mod words;
@@ -25,6 +26,7 @@ pub use format::{
 pub use manifest::{Detect, Manifest, ManifestError, Reasoning, Stops, TurnFrame};
 pub use notation::{Keys, Notation, Strings, Words};
 pub use plan::{Plan, PlanError, Tool, ToolChoice, ToolKind};
+pub use suffix::Suffix;
 pub use turn::{Call, MalformedSpan, Turn};
 pub use validate::FormatError;
 pub use words::{Escape, Header, HeaderWord, NameNode, TypeLit, ValueType};

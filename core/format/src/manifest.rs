@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Format, FormatError};
+use crate::suffix::PLACE;
+use crate::{Format, FormatError, Suffix};
 
 /// What a family says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,10 @@ pub struct Manifest {
     /// How the family's templates treat reasoning.
     #[serde(default)]
     pub reasoning: Reasoning,
+    /// The suffix that all markers share, for a family whose checkpoints have suffixes of their own; written as
+    /// `{suffix}` in the markers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suffix: Option<Suffix>,
     /// How calls, text and reasoning are written. In TOML also `{ same_as = "<id>" }`, for a family that
     /// shares the format of another and differs in its template or in the spelling of markers; see
     /// [`Manifest::from_toml_with`].
@@ -156,7 +161,7 @@ impl Manifest {
             }
             _ => None,
         };
-        let manifest: Manifest = match shared {
+        let mut manifest: Manifest = match shared {
             None => toml::from_str(source).map_err(bad_toml)?,
             Some(Shared { same_as, respell }) => {
                 let field = |why| ManifestError::Field { origin: origin.to_owned(), field: "format", why };
@@ -170,6 +175,10 @@ impl Manifest {
                 table.try_into().map_err(bad_toml)?
             }
         };
+        if let Some(text) = manifest.resolve_suffix() {
+            let why = format!("{text:?} holds `{PLACE}`, and the manifest has none; add `[suffix]`");
+            return Err(ManifestError::Field { origin: origin.to_owned(), field: "suffix", why });
+        }
         manifest.check(origin)?;
         Ok(manifest)
     }

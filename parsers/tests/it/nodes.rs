@@ -1,8 +1,10 @@
 //! Names, keys and values in all their spellings: alternatives, type words, escapes, headers.
 
 use serde_json::{Value, json};
-use toolglot_format::{Call, FinishReason, Plan, Turn};
-use toolglot_parsers::{Parser, PrintError, Program, Session, SessionOptions, print, to_text};
+use toolglot_format::{Call, FinishReason, Manifest, Plan, Turn};
+use toolglot_parsers::{
+    DataFamily, Family, Parser, PrintError, Program, Session, SessionOptions, print, to_text,
+};
 
 use crate::synthetic::{format, session};
 use crate::{parse, plan};
@@ -157,6 +159,29 @@ fn names_in_attributes() {
     let calls = vec![call(None, "a&b\"", json!({"k\"&": "v"}))];
     let got = printed("words", calls).unwrap();
     assert!(got.contains("tool=\"a&amp;b&quot;\"") && got.contains("key=\"k&quot;&amp;\""), "{got}");
+}
+
+#[test]
+fn markers_with_a_suffix() {
+    let call = |suffix: &str| {
+        "<think@>so</think@>Hi<tool_call@>get_weather<arg_key@>city</arg_key@><arg_value@>a</arg_value:x>b</arg_value@></tool_call@>"
+            .replace('@', suffix)
+    };
+    let expected = [r#"think "so""#, r#"text "Hi""#, r#"call get_weather {"city": "a</arg_value:x>b"}"#];
+    for suffix in [":opensource", "", ":6124c78e"] {
+        check("suffixed", &call(suffix), &expected);
+    }
+    // Another one is learned from the checkpoint.
+    let manifest = Manifest::from_toml(include_str!("../formats/suffixed.toml"), "suffixed").unwrap();
+    let family = DataFamily::new(manifest, None, None).with_suffix(":7f").unwrap();
+    let open = || family.session(&plan(), SessionOptions::default()).unwrap();
+    for suffix in [":7f", ":opensource"] {
+        let got = parse(&open, "", &call(suffix), FinishReason::Stop);
+        assert_eq!(got.lines().collect::<Vec<_>>(), expected, "{suffix}");
+    }
+    let turn = Turn { calls: weather(json!({"city": "Oslo"})), ..Turn::default() };
+    let text = to_text(&print(&family.manifest().format, &plan(), &turn).unwrap());
+    assert!(text.starts_with("<tool_call:7f>get_weather<arg_key:7f>"), "{text}");
 }
 
 fn header(word: &str) -> String {

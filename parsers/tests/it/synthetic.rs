@@ -228,6 +228,7 @@ pub(crate) fn files() -> Vec<(&'static str, Format)> {
         ("elements", include_str!("../formats/elements.toml")),
         ("header", include_str!("../formats/header.toml")),
         ("maybe_words", include_str!("../formats/maybe_words.toml")),
+        ("suffixed", include_str!("../formats/suffixed.toml")),
         ("words", include_str!("../formats/words.toml")),
     ];
     files.map(|(name, toml)| (name, Manifest::from_toml(toml, name).unwrap().format)).to_vec()

@@ -166,6 +166,11 @@ impl Family for PluginFamily {
         self.lowers()
     }
 
+    /// Code of the guest knows the family's own spelling only.
+    fn with_suffix(&self, suffix: &str) -> Option<Arc<dyn Family>> {
+        if self.lowers() || self.has_sessions() { None } else { self.data.with_suffix(suffix) }
+    }
+
     /// A session in the host where the format is data, and otherwise in an instance of its own.
     fn session(&self, plan: &Plan, options: SessionOptions) -> Result<Box<dyn Session>, FamilyError> {
         let everywhere = self.shared.config.sessions == SessionWhere::Guest && self.has_sessions();
