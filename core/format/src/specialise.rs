@@ -180,7 +180,10 @@ fn at_most_one_call(node: &Format) -> Option<Format> {
             children.iter().map(at_most_one_call).collect::<Option<Vec<_>>>().map(Format::Seq)
         }
         Format::Rep(rep) => match without_calls(&rep.of) {
-            None => Some(Format::Rep(Rep { max: Some(1), ..rep.clone() })),
+            None => {
+                let of = Box::new(at_most_one_call(&rep.of)?);
+                Some(Format::Rep(Rep { of, max: Some(1), ..rep.clone() }))
+            }
             Some(other) => {
                 let call = keep_one_call(&rep.of)?;
                 let rest = [
@@ -357,6 +360,14 @@ mod tests {
         assert!(show(&got).contains(r#""max":1"#), "{}", show(&got));
         let got = channels().specialise(&plan(ToolChoice::Auto, false)).unwrap();
         assert_eq!(show(&got).matches(r#"{"call""#).count(), 1, "{}", show(&got));
+    }
+
+    #[test]
+    fn one_call_at_most_in_a_list_of_lists() {
+        let list = json!({"seq": [{"lit": "["}, {"rep": {"of": call(), "min": 1}}, {"lit": "]"}]});
+        let node = format(json!({"rep": {"of": list, "min": 1}}));
+        let got = node.specialise(&plan(ToolChoice::Auto, false)).unwrap();
+        assert_eq!(show(&got).matches(r#""max":1"#).count(), 2, "{}", show(&got));
     }
 
     #[test]
