@@ -24,10 +24,12 @@ impl Refusal {
             Refusal::NoGrammar(error) => format!("there is no grammar: {error}"),
             Refusal::Unfinished => format!("the grammar asks for more behind {:?}", tail(text, text.len())),
             Refusal::At(at) => {
-                let next: String = text.get(*at..).unwrap_or_default().chars().take(24).collect();
+                // A character may be refused in its middle.
+                let start = (0..=*at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+                let next: String = text[start..].chars().take(24).collect();
                 format!(
                     "the grammar stops at byte {at}: behind {:?} there may be no {next:?}",
-                    tail(text, *at)
+                    tail(text, start)
                 )
             }
         }

@@ -17,6 +17,7 @@ mod corpus;
 mod corpus_run;
 mod detection;
 mod expect;
+mod fidelity;
 mod finding;
 mod ids;
 pub mod laws;
@@ -34,6 +35,7 @@ pub use case::{Case, CaseFile, CaseFileError, Category, PieceOf, WantedCall, too
 pub use corpus::{Corpus, CorpusCase, Kind, Part};
 pub use corpus_run::{Outcome, run_corpus};
 pub use detection::check_detection;
+pub use fidelity::{Admission, Fidelity, FidelityRow, Verdict};
 pub use finding::{Check, Finding};
 pub use own::check_cases;
 pub use record::{Record, Snapshot};

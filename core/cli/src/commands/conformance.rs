@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use toolglot::Registry;
 use toolglot::parsers::conformance::{Case, Known, run as run_cases};
+use toolglot_workbench::{Fidelity, Verdict};
 
 use crate::input;
 use crate::output::Output;
@@ -25,6 +26,9 @@ pub(crate) struct Args {
     /// Print the table only, not the cases that differ
     #[arg(long)]
     summary: bool,
+    /// Say whether the families' grammars admit the outputs that are well-formed and agree
+    #[arg(long)]
+    fidelity: bool,
 }
 
 /// Fails when a case's events depend on how the output was cut, whatever was expected of it.
@@ -37,7 +41,9 @@ pub(crate) fn run(args: &Args, registry: &Registry, known: &Known, out: &mut Out
     if let Some(path) = &args.out {
         std::fs::write(path, report.to_jsonl()).with_context(|| path.display().to_string())?;
     }
-    if out.json() {
+    if args.fidelity {
+        tell_fidelity(&Fidelity::of(registry, &cases, &report), args.summary, out)?;
+    } else if out.json() {
         for row in report.rows() {
             let value = json!({
                 "family": row.family, "tier": row.tier, "cases": row.cases, "calls": row.calls,
@@ -57,4 +63,27 @@ pub(crate) fn run(args: &Args, registry: &Registry, known: &Known, out: &mut Out
     }
     let uncut = report.unequal_cuts().next().is_none();
     Ok(if uncut { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn tell_fidelity(fidelity: &Fidelity, summary: bool, out: &mut Output) -> Result<()> {
+    if !out.json() {
+        let text = fidelity.to_string();
+        let rows = text.lines().take(fidelity.rows().len() + 2);
+        let table: String = rows.map(|row| format!("{row}\n")).collect();
+        return Ok(out.raw(if summary { &table } else { &text })?);
+    }
+    for admission in &fidelity.admissions {
+        let (verdict, at, why) = match &admission.verdict {
+            Verdict::Admitted => ("admitted", None, None),
+            Verdict::Refused { at, why, .. } => ("refused", Some(at), Some(why)),
+            Verdict::Invalid(why) => ("invalid", None, Some(why)),
+            Verdict::NoGrammar(why) => ("no_grammar", None, Some(why)),
+        };
+        let value = json!({
+            "id": admission.id, "family": admission.family, "tier": admission.tier,
+            "made_up_tools": admission.made_up_tools, "verdict": verdict, "at": at, "why": why,
+        });
+        out.emit(|| value, String::new)?;
+    }
+    Ok(())
 }
