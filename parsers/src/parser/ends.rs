@@ -150,6 +150,10 @@ impl Machine {
             self.cut_call(p, reason, at);
         }
         self.end_junk(at);
-        self.give_back_weak();
+        // Behind framing that may end the turn, nothing more had to come.
+        match self.mode {
+            Mode::At(state) if p.states[usize::from(state)].ends => self.weak.clear(),
+            _ => self.give_back_weak(),
+        }
     }
 }

@@ -75,7 +75,7 @@ struct Machine {
     weak_channel: Channel,
     /// A marker was read since the last text.
     in_block: bool,
-    /// Where text that looked like a call goes on.
+    /// The last text, where text that looked like a call goes on.
     resume: RegionId,
     /// A name, id or key in the making.
     word: Vec<u8>,
@@ -123,7 +123,7 @@ impl Parser {
             weak_resume: 0,
             weak_channel: Channel::Content,
             in_block: false,
-            resume: 0,
+            resume: program.states[0].unfit,
             word: Vec::new(),
             junk_from: None,
             json: Json::new(),

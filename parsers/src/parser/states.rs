@@ -167,6 +167,7 @@ impl Machine {
         self.pending_ws = 0;
         match &p.regions[usize::from(region)].kind {
             RegionKind::Text(_) => {
+                self.resume = region;
                 self.in_block = false;
                 self.no_call(self.pending_at());
             }
