@@ -71,7 +71,8 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     run(command.args(args.rest.iter().map(known)))
 }
 
-/// A search path on which XGrammar's build finds the system's C++ compiler under the one name it asks for.
+/// A search path on which XGrammar's build finds the system's C++ compiler under the one name it asks for. Without
+/// link-time optimisation: what one compiler leaves for the linker another's linker cannot read.
 fn with_clang() -> Result<OsString> {
     let dir = root().join("target/clang");
     fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;

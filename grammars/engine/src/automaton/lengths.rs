@@ -201,32 +201,49 @@ fn nearest(back: &[Vec<(u32, u32)>], seeds: impl Iterator<Item = (u32, u32)>) ->
 
 /// The states that one character leads from and back to, as far as a short search finds them.
 fn repeatable(back: &[Vec<(u32, u32)>]) -> Vec<bool> {
-    const FUEL: usize = 64;
+    const FUEL: usize = 256;
+    let mut forward: Vec<Vec<(u32, u32)>> = vec![Vec::new(); back.len()];
+    for (to, edges) in back.iter().enumerate() {
+        edges.iter().for_each(|&(from, weight)| forward[from as usize].push((to as u32, weight)));
+    }
     let mut found = vec![false; back.len()];
-    let mut seen = Vec::new();
+    // For each state and 0 or 1 characters begun: the search that saw it last.
+    let mut seen = vec![[FAR; 2]; back.len()];
+    // States in the order they are seen, each with what it was seen from.
+    let mut queue: Vec<(u32, u32, usize)> = Vec::new();
     for state in 0..back.len() as u32 {
-        // Backwards: over what no character begins in, then one that begins one, and again.
-        seen.clear();
-        seen.push((state, 0));
+        if found[state as usize] || forward[state as usize].len() < 2 {
+            continue;
+        }
+        queue.clear();
+        queue.push((state, 0, 0));
         let mut next = 0;
-        while next < seen.len() && seen.len() < FUEL {
-            let (at, begun) = seen[next];
-            next += 1;
-            for &(from, weight) in &back[at as usize] {
+        'search: while next < queue.len() && queue.len() < FUEL {
+            let (at, begun, _) = queue[next];
+            for &(to, weight) in &forward[at as usize] {
                 let begun = begun + weight;
-                if begun == 1 && from == state {
+                if begun == 1 && to == state {
+                    // Every state on the way round is on such a way itself.
+                    let mut on_way = next;
+                    while on_way != 0 {
+                        found[queue[on_way].0 as usize] = true;
+                        on_way = queue[on_way].2;
+                    }
                     found[state as usize] = true;
-                } else if begun <= 1 && !seen.contains(&(from, begun)) {
-                    seen.push((from, begun));
+                    break 'search;
+                }
+                if begun <= 1 && std::mem::replace(&mut seen[to as usize][begun as usize], state) != state {
+                    queue.push((to, begun, next));
                 }
             }
-            if found[state as usize] {
-                break;
-            }
+            next += 1;
         }
     }
     found
 }
+
+/// Most words of sets that are put together.
+const MAX_WORK: usize = 1 << 26;
 
 fn all_sets(
     back: &[Vec<(u32, u32)>],
@@ -244,6 +261,7 @@ fn all_sets(
             queue.push_back(state);
         }
     }
+    let mut work = 0;
     while let Some(state) = queue.pop_front() {
         queued[state as usize] = false;
         let set = sets[state as usize].clone();

@@ -189,7 +189,7 @@ impl<'a> Build<'a> {
                 words[token as usize / 32] &= !(1 << (token % 32));
             }
         }
-        if self.terminal.counted {
+        if self.terminal.counted || self.terminal.listed {
             for byte in circle.there.iter() {
                 for (token, characters) in trie.child(0, byte).into_iter().flat_map(|c| trie.subtree(c)) {
                     if words[token as usize / 32] >> (token % 32) & 1 == 1 {
