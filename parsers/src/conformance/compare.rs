@@ -41,6 +41,8 @@ pub enum Policy {
     HiddenReasoning,
     /// A call that was cut off: dropped by some, told of with what is known by others.
     CutOffCall,
+    /// A call whose closing marker never came: none for the peer, whole here where its arguments are whole.
+    UnclosedCall,
     /// A parameter without a schema: its text is a string for the peer, and the JSON that it spells here, or
     /// the other way round.
     UntypedValue,
@@ -67,13 +69,22 @@ impl Parts {
     }
 }
 
-/// Judges `events`, joined, against `case`. `markers` are the family's framing, `reasoning` the two markers
-/// around reasoning.
-pub(super) fn compare(case: &Case, events: &[Event], markers: &[&str], reasoning: (&str, &str)) -> Parts {
+/// A family's markers.
+pub(super) struct Marks<'a> {
+    /// Its framing.
+    pub(super) all: &'a [&'a str],
+    /// Around reasoning.
+    pub(super) reasoning: (&'a str, &'a str),
+    /// Behind a call's arguments.
+    pub(super) closers: &'a [&'a str],
+}
+
+/// Judges `events`, joined, against `case`.
+pub(super) fn compare(case: &Case, events: &[Event], marks: &Marks<'_>) -> Parts {
     let turn: Turn = events.iter().cloned().collect();
-    let texts = Texts::new(case, events, &turn, markers, reasoning);
+    let texts = Texts::new(case, events, &turn, marks.all, marks.reasoning);
     let content = case.expected_content.as_deref();
-    let judge = |expected: &[ExpectedCall]| match calls(case, expected, &turn) {
+    let judge = |expected: &[ExpectedCall]| match calls(case, expected, &turn, marks) {
         Agreement::Differs if expected.is_empty() && content.is_some_and(|want| texts.holds_calls(want)) => {
             Agreement::Policy(Policy::OneStage)
         }
@@ -86,7 +97,7 @@ pub(super) fn compare(case: &Case, events: &[Event], markers: &[&str], reasoning
     }
 }
 
-fn calls(case: &Case, expected: &[ExpectedCall], turn: &Turn) -> Agreement {
+fn calls(case: &Case, expected: &[ExpectedCall], turn: &Turn, marks: &Marks<'_>) -> Agreement {
     let complete: Vec<&Call> = turn.calls.iter().filter(|call| call.complete).collect();
     let all: Vec<&Call> = turn.calls.iter().collect();
     let equal = |calls: &[&Call], test: &dyn Fn(&ExpectedCall, &Call) -> bool| {
@@ -106,10 +117,24 @@ fn calls(case: &Case, expected: &[ExpectedCall], turn: &Turn) -> Agreement {
     if equal(&complete, &|want, call| same_untyped(case, want, call)) {
         return Agreement::Policy(Policy::UntypedValue);
     }
+    let fewer = expected.len() < complete.len();
+    if fewer
+        && equal(&complete[..expected.len()], &same_call)
+        && is_unclosed(&case.text, complete.len(), marks)
+    {
+        return Agreement::Policy(Policy::UnclosedCall);
+    }
     if expected.is_empty() && case.allows_no_call() {
         return Agreement::Policy(Policy::CallUnderNone);
     }
     Agreement::Differs
+}
+
+/// Whether a marker behind the arguments of one of `calls` calls never came.
+fn is_unclosed(text: &str, calls: usize, marks: &Marks<'_>) -> bool {
+    let missing = |closer: &&&str| closer.len() > 2 && text.matches(**closer).count() < calls;
+    let ended = |last: &&str| text.trim_end().ends_with(*last) || *last == "]" && !text.contains('[');
+    marks.closers.first().filter(missing).is_some() || !marks.closers.last().is_none_or(ended)
 }
 
 fn same_call(want: &ExpectedCall, call: &Call) -> bool {
@@ -146,12 +171,22 @@ fn same_untyped(case: &Case, want: &ExpectedCall, call: &Call) -> bool {
         });
         schema.is_some_and(|schema| schema.as_object().is_some_and(|schema| !schema.is_empty()))
     };
-    let Ok(Value::Object(got)) = serde_json::from_str(&call.arguments) else { return false };
-    let Some(wanted) = want.arguments.as_object() else { return false };
     let spells = |text: &Value, value: &Value| {
         let parsed = text.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
         parsed.is_some_and(|parsed| same_value(&parsed, value))
     };
+    let Ok(Value::Object(got)) = serde_json::from_str(&call.arguments) else { return false };
+    let pinned = &want.arguments_partial;
+    if want.arguments.is_null() && !pinned.is_empty() {
+        let same = |(pointer, want): (&String, &Value)| {
+            let key = pointer.trim_start_matches('/');
+            got.get(key).is_some_and(|got| {
+                same_value(got, want) || !typed(key) && (spells(want, got) || spells(got, want))
+            })
+        };
+        return want.name.as_ref().is_none_or(|name| *name == call.name) && pinned.iter().all(same);
+    }
+    let Some(wanted) = want.arguments.as_object() else { return false };
     want.name.as_ref().is_none_or(|name| *name == call.name)
         && got.len() == wanted.len()
         && wanted.iter().all(|(key, want)| {

@@ -109,7 +109,12 @@ pub fn run_case(case: &Case, family: &dyn Family, keeps_stops: bool) -> CaseResu
     let framing = framing(&manifest.format);
     let markers: Vec<&str> = framing.iter().map(String::as_str).collect();
     let close = run::closing(&manifest.format).unwrap_or_default();
-    let parts = compare::compare(case, &events, &markers, (manifest.reasoning.open.trim(), &close));
+    let marks = compare::Marks {
+        all: &markers,
+        reasoning: (manifest.reasoning.open.trim(), &close),
+        closers: &run::closers(&manifest.format),
+    };
+    let parts = compare::compare(case, &events, &marks);
     let agreement = if error.is_some() || unequal.is_some() { Agreement::Differs } else { parts.overall() };
     CaseResult {
         id: case.id.clone(),

@@ -65,6 +65,45 @@ pub(super) fn closing(format: &Format) -> Option<String> {
     format.children().into_iter().find_map(closing)
 }
 
+/// The markers behind a call's arguments, its own first, then those of the block that it stands in.
+pub(super) fn closers(format: &Format) -> Vec<&str> {
+    /// Adds the literals of `node` behind a call; false where something else may come.
+    fn behind<'a>(node: &'a Format, out: &mut Vec<&'a str>) -> bool {
+        match node {
+            Format::Lit(lit) => out.push(lit.text.trim()),
+            Format::Ws(_) | Format::Lenient(_) => {}
+            Format::Alt(branches) => return branches.first().is_some_and(|first| behind(first, out)),
+            Format::Seq(nodes) => return nodes.iter().all(|node| behind(node, out)),
+            _ => return false,
+        }
+        true
+    }
+    fn walk<'a>(node: &'a Format, out: &mut Vec<&'a str>) {
+        let holds = |node: &Format| {
+            node.any(&mut |node| matches!(node, Format::Call(_) | Format::Args(_) | Format::Object(_)))
+        };
+        let children = match node {
+            Format::Seq(nodes) => nodes,
+            _ => {
+                return node
+                    .children()
+                    .into_iter()
+                    .find(|child| holds(child))
+                    .map_or((), |child| walk(child, out));
+            }
+        };
+        if let Some(at) = children.iter().rposition(holds) {
+            walk(&children[at], out);
+            children[at + 1..].iter().all(|node| behind(node, out));
+        }
+    }
+    let mut out = Vec::new();
+    walk(format, &mut out);
+    // A suffix that differs between checkpoints is not known here.
+    out.retain(|closer| !closer.is_empty() && !closer.contains("{suffix}"));
+    out
+}
+
 /// How the output ended.
 ///
 /// A project that leaves the family's stop tokens in its outputs shows by their absence that one was cut
