@@ -137,6 +137,9 @@ pub struct Text {
 pub struct IdNode {
     /// A regular expression for the whole id, used by the strict reading, such as `[a-zA-Z0-9]{9}`.
     pub pattern: String,
+    /// Ids are running numbers, and this is the first: a call that has no number for an id gets the next one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
 }
 
 /// The encodings of a call's arguments.

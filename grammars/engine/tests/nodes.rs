@@ -114,7 +114,7 @@ fn the_word_agrees_with_the_value() {
     let (good, bad) = (text(&good), text(&bad));
     check(
         &words(),
-        ["<|tools|><|open|>call tool=\"f\"<|sep|>", "<|close|>call<|sep|><|end|>"],
+        ["<|tools|><|open|>call tool=\"f\" index=\"1\"<|sep|>", "<|close|>call<|sep|><|end|>"],
         &good.iter().map(String::as_str).collect::<Vec<_>>(),
         &bad.iter().map(String::as_str).collect::<Vec<_>>(),
     );

@@ -8,8 +8,10 @@ mod args;
 mod elements;
 mod json;
 
+use std::borrow::Cow;
+
 use toolglot_format::{
-    Args, Call, Channel, Format, Header, Lit, Member, MemberValue, Notation, Plan, Rep, Strings, Turn,
+    Args, Call, Channel, Format, Header, IdNode, Lit, Member, MemberValue, Notation, Plan, Rep, Strings, Turn,
 };
 
 use crate::parser::quote;
@@ -344,7 +346,7 @@ impl Printer<'_> {
                     (None, None) => out.text(&call.name),
                 }
             }
-            Format::Id(_) => out.text(id(call)?),
+            Format::Id(node) => out.text(&self.id(node, call)?),
             Format::Object(object) => self.object(&object.members, &object.notation, call, out)?,
             Format::Args(Args::Json(notation)) => self.json(call, notation, out)?,
             Format::Args(Args::Pythonic(pythonic)) => self.pythonic(call, pythonic, out)?,
@@ -360,16 +362,30 @@ impl Printer<'_> {
 
     /// The number in a call's header: the one of its id where that is such a header, else the next in the turn.
     fn index(&self, header: &Header, call: &Call) -> u64 {
-        let mut next = 0;
+        self.number(call, 0, &|id, name| header.index_of(id, name))
+    }
+
+    /// The number of a call that has one by `given`, else the next in the turn, which begins with `first`.
+    fn number(&self, call: &Call, first: u64, given: &dyn Fn(&str, &str) -> Option<u64>) -> u64 {
+        let mut next = first;
         for other in self.parts.iter().flat_map(|part| &part.calls) {
-            let given = other.id.as_ref().and_then(|id| header.index_of(id, &other.name));
-            let index = given.unwrap_or(next);
+            let number = other.id.as_ref().and_then(|id| given(id, &other.name)).unwrap_or(next);
             if std::ptr::eq(other, call) {
-                return index;
+                return number;
             }
-            next = index.saturating_add(1);
+            next = number.saturating_add(1);
         }
         next
+    }
+
+    fn id<'a>(&self, node: &IdNode, call: &'a Call) -> Result<Cow<'a, str>, PrintError> {
+        if let Some(first) = node.count {
+            return Ok(self.number(call, first, &|id, _| plain_number(id)).to_string().into());
+        }
+        match &call.id {
+            Some(id) => Ok(id.into()),
+            None => Err(PrintError::NoId { call: call.name.clone() }),
+        }
     }
 
     fn object(
@@ -393,7 +409,7 @@ impl Printer<'_> {
             match &member.is {
                 MemberValue::Name => out.text(&string(&call.name)),
                 MemberValue::Args => self.json(call, notation, out)?,
-                MemberValue::Id(_) => out.text(&string(id(call)?)),
+                MemberValue::Id(node) => out.text(&string(&self.id(node, call)?)),
                 MemberValue::Word(word) => out.text(&string(word)),
                 MemberValue::Object(inner) => self.object(inner, notation, call, out)?,
             }
@@ -403,8 +419,9 @@ impl Printer<'_> {
     }
 }
 
-fn id(call: &Call) -> Result<&str, PrintError> {
-    call.id.as_deref().ok_or_else(|| PrintError::NoId { call: call.name.clone() })
+/// A number that is written as it would be printed.
+fn plain_number(id: &str) -> Option<u64> {
+    id.parse::<u64>().ok().filter(|number| number.to_string() == id)
 }
 
 fn holds_data(node: &Format) -> bool {

@@ -89,7 +89,9 @@ fn words(parts: &[[&str; 3]]) -> String {
             ARGUMENT.replace('K', key).replace("=\"T\"", &format!("=\"{of}\"")).replace('V', value)
         })
         .collect();
-    format!("<|tools|><|open|>call tool=\"get_weather\"<|sep|>{arguments}<|close|>call<|sep|><|end|>")
+    format!(
+        "<|tools|><|open|>call tool=\"get_weather\" index=\"1\"<|sep|>{arguments}<|close|>call<|sep|><|end|>"
+    )
 }
 
 #[test]
@@ -115,7 +117,7 @@ fn a_word_states_the_type() {
         (["x", "", "12"], "12"),
     ];
     for (part, value) in cases {
-        let mut expected = vec![format!("call get_weather {{\"{}\": {value}}}", part[0])];
+        let mut expected = vec![format!("call get_weather #1 {{\"{}\": {value}}}", part[0])];
         if part[1] == "text" {
             expected.push("bad Unexpected \"text\"".into());
         }
@@ -154,8 +156,8 @@ fn a_type_that_may_be_missing() {
 
 #[test]
 fn names_in_attributes() {
-    let text = "<|tools|><|open|>call tool=\"a&amp;b&quot;\"<|sep|><|open|>argument key=\"x&lt;y\" type=\"string\"<|sep|>v&amp;<|close|>argument<|sep|><|close|>call<|sep|><|end|>";
-    check("words", text, &[r#"call a&b" {"x<y": "v&amp;"}"#]);
+    let text = "<|tools|><|open|>call tool=\"a&amp;b&quot;\" index=\"1\"<|sep|><|open|>argument key=\"x&lt;y\" type=\"string\"<|sep|>v&amp;<|close|>argument<|sep|><|close|>call<|sep|><|end|>";
+    check("words", text, &[r#"call a&b" #1 {"x<y": "v&amp;"}"#]);
     let calls = vec![call(None, "a&b\"", json!({"k\"&": "v"}))];
     let got = printed("words", calls).unwrap();
     assert!(got.contains("tool=\"a&amp;b&quot;\"") && got.contains("key=\"k&quot;&amp;\""), "{got}");
@@ -229,7 +231,7 @@ fn a_header_without_a_name() {
 }
 
 #[test]
-fn headers_are_counted_or_kept() {
+fn numbers_are_counted_or_kept() {
     let calls = vec![
         call(None, "now", json!({})),
         call(Some("functions.now:7"), "now", json!({})),
@@ -242,4 +244,9 @@ fn headers_are_counted_or_kept() {
         .filter_map(|part| Some(part.split_once("<|tool_call_argument_begin|>")?.0))
         .collect();
     assert_eq!(words, ["functions.now:0", "functions.now:7", "functions.now:8", "functions.now:9"]);
+    let ids = [None, Some("7"), None, Some("07"), Some("call_1")];
+    let text = printed("words", ids.map(|id| call(id, "now", json!({}))).to_vec()).unwrap();
+    let numbers: Vec<&str> =
+        text.split(" index=\"").skip(1).filter_map(|part| Some(part.split_once('"')?.0)).collect();
+    assert_eq!(numbers, ["1", "7", "8", "9", "10"]);
 }
