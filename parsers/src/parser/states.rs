@@ -219,6 +219,13 @@ impl Machine {
         }
         if action.starts {
             let resume = self.resume_here(p);
+            // White space in front is framing for the text that the call may turn out to be, too.
+            let ws_from = match self.mode {
+                Mode::At(id) if p.states[usize::from(id)].fallback.is_some_and(|fallback| fallback.ws) => {
+                    found.start
+                }
+                _ => ws_from,
+            };
             let in_held = &held[ws_from.min(from)..];
             let behind = &bytes[ws_from.saturating_sub(from)..];
             self.start_call(start_at - (found.start - ws_from) as u64, in_held, behind, resume);
