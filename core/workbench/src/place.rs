@@ -71,7 +71,7 @@ fn ends(node: &Format, things: &[Thing], from: &BTreeSet<usize>) -> BTreeSet<usi
                 if round >= rep.min || rep.min > things.len() as u32 {
                     all.extend(&here);
                 }
-                let between = rep.sep.as_deref().map_or(here.clone(), |sep| ends(sep, things, &here));
+                let between = rep.strict_sep().map_or(here.clone(), |sep| ends(sep, things, &here));
                 here = ends(&rep.of, things, &between);
             }
             all
