@@ -50,6 +50,7 @@ fn check(node: &Format, path: &str, place: Place) -> Result<(), FormatError> {
             return fail("this node belongs inside the `param` of tagged arguments");
         }
         Format::Key(key) if key.header.is_some() => return fail("a parameter's name has no header"),
+        Format::Name(name) if name.doubled.as_deref() == Some("") => return fail("`doubled` is empty"),
         Format::Name(name) if !name.only.is_empty() && (name.header.is_some() || name.escape.is_some()) => {
             return fail("a name limited by `only` has neither `header` nor `escape`");
         }

@@ -16,6 +16,10 @@ pub struct NameNode {
     /// How characters are written that would end the name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub escape: Option<Escape>,
+    /// The parser also takes a planned name twice with this text between, such as `f.f` with a dot: for models
+    /// that make a namespace of a name that has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doubled: Option<String>,
 }
 
 /// How characters are written that would end a name.

@@ -229,6 +229,10 @@ impl Machine {
 
     /// The word that holds the name was read.
     fn name_word(&mut self, rules: &NameRules, word: Vec<u8>, at: u64) {
+        let word = match &rules.doubled {
+            Some(between) => self.once(word, between),
+            None => word,
+        };
         if rules.header.is_none() && rules.escape.is_none() {
             return self.name(word, at);
         }
@@ -245,6 +249,27 @@ impl Machine {
             call.nameless = true;
         }
         self.id(word.into_bytes(), at);
+    }
+
+    /// A planned name that stands there twice is the name.
+    fn once(&self, mut word: Vec<u8>, between: &str) -> Vec<u8> {
+        let half = word.len().saturating_sub(between.len()) / 2;
+        let (first, rest) = word.split_at(half);
+        let twice = rest.strip_prefix(between.as_bytes()) == Some(first);
+        let planned = |name: &[u8]| std::str::from_utf8(name).is_ok_and(|name| self.tools.is_planned(name));
+        if twice && planned(first) && !planned(&word) {
+            word.truncate(half);
+        }
+        word
+    }
+
+    /// What stands in a name's place is a word of the format, up to offset `at`: so far there is no call, and
+    /// its bytes are given back when nothing comes of them.
+    fn no_name(&mut self, at: u64) {
+        let Some(start) = self.call.as_ref().map(|call| call.start) else { return };
+        let raw = self.raw_of(start.max(self.out.mute_until), at);
+        self.weak = raw;
+        self.weak_at = start.max(self.out.mute_until);
     }
 
     /// A call that came with an id but without a name: the tool that its arguments fit, if it is the only one.
@@ -547,17 +572,20 @@ impl Machine {
         let mut next = region.done;
         match &region.kind {
             RegionKind::Name(rules) => {
-                let listed = region
-                    .by_name
-                    .iter()
-                    .find(|(list, _)| list.is_empty() || list.iter().any(|name| name.as_bytes() == word));
-                let Some((list, state)) = listed.filter(|_| !word.is_empty()) else {
+                let listed = region.by_name.iter().find(|named| {
+                    named.names.is_empty() || named.names.iter().any(|name| name.as_bytes() == word)
+                });
+                let Some(named) = listed.filter(|_| !word.is_empty()) else {
                     return self.leave_word(p, id, end);
                 };
-                next = *state;
-                self.name_word(rules, word, word_at);
-                if !list.is_empty() {
-                    self.listed_name();
+                next = named.then;
+                if named.word {
+                    self.no_name(at);
+                } else {
+                    self.name_word(rules, word, word_at);
+                    if !named.names.is_empty() {
+                        self.listed_name();
+                    }
                 }
             }
             RegionKind::Id => self.id(word, word_at),

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use toolglot_format::{Channel, ElementsArgs, Format, FormatError, Lit, Member};
+use toolglot_format::{Channel, ElementsArgs, Format, FormatError, Lit, Member, NameNode};
 
 use super::leaves::{Edge, LeafId, LeafKind, Leaves};
 use super::relax::relax;
 use super::{
-    Action, ElementEnd, ElementRules, Entry, Expected, Fallback, Literal, Markers, NameRules, Program,
+    Action, ElementEnd, ElementRules, Entry, Expected, Fallback, Literal, Markers, NameRules, Named, Program,
     Region, RegionId, RegionKind, State, StateId, To,
 };
 
@@ -347,8 +347,28 @@ impl Builder<'_> {
             })
     }
 
+    /// Whether the leaf is a plain word: a tool's name can begin in the same way and go on.
+    fn is_word(&self, leaf: LeafId) -> bool {
+        match &self.leaves.all[usize::from(leaf)].kind {
+            LeafKind::Lit(lit) => !lit.special && lit.spellings().all(is_identifier),
+            _ => false,
+        }
+    }
+
     fn build_state(&mut self, leaves: &[LeafId]) -> State {
-        let candidates = self.candidates(leaves);
+        let mut candidates = self.candidates(leaves);
+        // Words beside a free name are told from it when it has ended.
+        let name = candidates.iter().find(|candidate| self.is_free_name(candidate.leaf)).cloned();
+        let mut words: Vec<LeafId> = Vec::new();
+        if let Some(name) = name {
+            candidates.retain(|candidate| {
+                let word = candidate.ends == name.ends && !candidate.starts && self.is_word(candidate.leaf);
+                if word {
+                    words.push(candidate.leaf);
+                }
+                !word
+            });
+        }
         let mut entries = self.literals(&candidates, false, &|_, _| true);
         entries.extend(self.triggers(&candidates));
         let free_name = candidates.iter().any(|candidate| self.is_free_name(candidate.leaf));
@@ -362,8 +382,12 @@ impl Builder<'_> {
                 Kind::Value => first.ws.clone().unwrap_or_default(),
                 _ => String::new(),
             };
+            let mut alike = self.alike(&candidates, kind, &first);
+            if kind == Kind::Name {
+                alike.extend(&words);
+            }
             Fallback {
-                region: self.region(kind, self.alike(&candidates, kind, &first), lead),
+                region: self.region(kind, alike, lead),
                 ws: kind != Kind::Value && first.ws.is_some(),
                 ends: first.ends,
                 starts: first.starts,
@@ -453,7 +477,8 @@ impl Builder<'_> {
             }
             (Kind::Unfit, _) => RegionKind::Text(Channel::Content),
             (Kind::Name, Some(LeafKind::Name(node))) => {
-                RegionKind::Name(NameRules { header: node.header, escape: node.escape })
+                let NameNode { header, escape, doubled, .. } = node;
+                RegionKind::Name(NameRules { header, escape, doubled })
             }
             (Kind::Id, _) => RegionKind::Id,
             (Kind::Key, Some(LeafKind::Key(node))) => RegionKind::Key(node.escape),
@@ -471,8 +496,19 @@ impl Builder<'_> {
             (Kind::Object, _) => RegionKind::Object(self.members(&key.leaves)),
             _ => RegionKind::Junk,
         };
-        let mut by_name: Vec<(Vec<String>, StateId)> = Vec::new();
+        let mut by_name: Vec<Named> = Vec::new();
         if let RegionKind::Name(_) = kind {
+            let mut words: Vec<String> = Vec::new();
+            for &leaf in &key.leaves {
+                let spellings = self.spellings(leaf, false).into_iter().map(|(text, _)| text);
+                words.extend(spellings.filter(|text| !words.contains(text)).collect::<Vec<_>>());
+            }
+            for word in words {
+                let spelled = |&leaf: &LeafId| self.spellings(leaf, false).iter().any(|(text, _)| *text == word);
+                let same: Vec<LeafId> = key.leaves.iter().copied().filter(spelled).collect();
+                let then = self.state(&same);
+                by_name.push(Named { names: vec![word], then, word: true });
+            }
             let mut lists: Vec<Vec<String>> = Vec::new();
             for &leaf in &key.leaves {
                 if let LeafKind::Name(node) = &self.leaves.all[usize::from(leaf)].kind
@@ -487,8 +523,8 @@ impl Builder<'_> {
                 let same: Vec<LeafId> = key.leaves.iter().copied().filter(|&leaf| {
                     matches!(&self.leaves.all[usize::from(leaf)].kind, LeafKind::Name(node) if node.only == list)
                 }).collect();
-                let state = self.state(&same);
-                by_name.push((list, state));
+                let then = self.state(&same);
+                by_name.push(Named { names: list, then, word: false });
             }
         }
         let markers = leaf.and_then(|leaf| match leaf {
@@ -620,6 +656,11 @@ fn add(entries: &mut Vec<Literal>, more: Vec<Literal>) {
             entries.push(literal);
         }
     }
+}
+
+/// Whether a text is made like a name.
+fn is_identifier(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// Whether a literal is a marker that ordinary text hardly holds by chance.

@@ -150,9 +150,18 @@ pub(crate) struct Region {
     pub(crate) ws: bool,
     /// Behind the region.
     pub(crate) done: StateId,
-    /// For names: behind the region, by what the name is. The first that lists the name counts; an empty
-    /// list takes every name.
-    pub(crate) by_name: Vec<(Vec<String>, StateId)>,
+    /// For names: behind the region, by what the name is. The first that lists the name counts.
+    pub(crate) by_name: Vec<Named>,
+}
+
+/// What follows a name.
+#[derive(Debug)]
+pub(crate) struct Named {
+    /// The names, or all of them where there are none here.
+    pub(crate) names: Vec<String>,
+    pub(crate) then: StateId,
+    /// A word of the format that stands where a tool's name could, such as a recipient that is none.
+    pub(crate) word: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -199,6 +208,7 @@ pub(crate) struct ElementEnd {
 pub(crate) struct NameRules {
     pub(crate) header: Option<Header>,
     pub(crate) escape: Option<Escape>,
+    pub(crate) doubled: Option<String>,
 }
 
 /// What a literal leads to.
