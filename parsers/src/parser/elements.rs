@@ -352,11 +352,10 @@ impl Machine {
         }
     }
 
-    /// The input ends inside the arguments.
+    /// The input ends inside the arguments. The beginning of a tag is no text.
     pub(super) fn finish_elements(&mut self) {
-        if self.elements.prefix > 0 {
-            self.tag_is_text(self.at);
-        }
+        self.elements.tag.clear();
+        self.elements.prefix = 0;
     }
 }
 

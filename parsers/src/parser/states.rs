@@ -273,6 +273,11 @@ impl Machine {
                 }
             }
             To::State(state) => {
+                // Its marker may turn out to be a block's that begins alike.
+                let vague = self
+                    .call
+                    .as_ref()
+                    .is_some_and(|call| !call.started && !call.nameless && call.name.is_none());
                 if self.call.is_some() {
                     if action.name {
                         self.name(literal.to_vec(), at);
@@ -299,6 +304,7 @@ impl Machine {
                     self.weak.clear();
                 }
                 self.go(p, state, end);
+                self.in_block |= vague && action.marker && self.call.is_none();
             }
         }
     }

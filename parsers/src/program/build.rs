@@ -504,7 +504,8 @@ impl Builder<'_> {
                 words.extend(spellings.filter(|text| !words.contains(text)).collect::<Vec<_>>());
             }
             for word in words {
-                let spelled = |&leaf: &LeafId| self.spellings(leaf, false).iter().any(|(text, _)| *text == word);
+                let spelled =
+                    |&leaf: &LeafId| self.spellings(leaf, false).iter().any(|(text, _)| *text == word);
                 let same: Vec<LeafId> = key.leaves.iter().copied().filter(spelled).collect();
                 let then = self.state(&same);
                 by_name.push(Named { names: vec![word], then, word: true });

@@ -250,3 +250,34 @@ fn numbers_are_counted_or_kept() {
         text.split(" index=\"").skip(1).filter_map(|part| Some(part.split_once('"')?.0)).collect();
     assert_eq!(numbers, ["1", "7", "8", "9", "10"]);
 }
+
+/// A message to one recipient.
+fn to(recipient: &str, body: &str) -> String {
+    format!(" to={recipient}<|message|>{body}")
+}
+
+#[test]
+fn recipients_that_are_no_tools() {
+    let text = [to("self", "hm"), to("human", "Hi."), to("now", "{}"), to("user", "Bye.")].join("<|end|>");
+    let expected = ["reasoning hm", "content Hi.", "call now {}", "content Bye."];
+    check("recipients", &text, &expected);
+    // Names that begin like one of them.
+    check("recipients", &to("selfie", "{}"), &["call selfie {}"]);
+    check("recipients", &to("user_lookup", "{}"), &["call user_lookup {}"]);
+    assert_eq!(printed("recipients", vec![call(None, "users", json!({}))]).unwrap(), to("users", "{}"));
+}
+
+#[test]
+fn a_name_that_stands_twice() {
+    for (word, name) in [
+        ("now.now", "now"),
+        ("now", "now"),
+        ("now.python", "now.python"),
+        ("other.other", "other.other"),
+        ("now.now.now", "now.now.now"),
+        ("nownow", "nownow"),
+    ] {
+        check("recipients", &to(word, "{}"), &[&format!("call {name} {{}}")]);
+    }
+    assert_eq!(printed("recipients", vec![call(None, "now", json!({}))]).unwrap(), to("now", "{}"));
+}

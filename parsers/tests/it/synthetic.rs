@@ -228,6 +228,7 @@ pub(crate) fn files() -> Vec<(&'static str, Format)> {
         ("elements", include_str!("../formats/elements.toml")),
         ("header", include_str!("../formats/header.toml")),
         ("maybe_words", include_str!("../formats/maybe_words.toml")),
+        ("recipients", include_str!("../formats/recipients.toml")),
         ("suffixed", include_str!("../formats/suffixed.toml")),
         ("words", include_str!("../formats/words.toml")),
     ];
