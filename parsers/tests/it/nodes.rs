@@ -259,7 +259,7 @@ fn to(recipient: &str, body: &str) -> String {
 #[test]
 fn recipients_that_are_no_tools() {
     let text = [to("self", "hm"), to("human", "Hi."), to("now", "{}"), to("user", "Bye.")].join("<|end|>");
-    let expected = ["reasoning hm", "content Hi.", "call now {}", "content Bye."];
+    let expected = [r#"think "hm""#, r#"text "Hi.Bye.""#, "call now {}"];
     check("recipients", &text, &expected);
     // Names that begin like one of them.
     check("recipients", &to("selfie", "{}"), &["call selfie {}"]);
