@@ -182,7 +182,23 @@ impl GrammarBuilder {
         let mut excluded: Vec<Vec<u8>> = excluded.into_iter().filter(|e| !e.is_empty()).collect();
         excluded.sort_unstable();
         excluded.dedup();
-        self.terminal(&TerminalSpec::FreeText { excluded })
+        self.terminal(&TerminalSpec::FreeText { excluded, patterns: Vec::new() })
+    }
+
+    /// The same without a match of any of these patterns.
+    pub(crate) fn text_without(
+        &mut self,
+        excluded: Vec<Vec<u8>>,
+        patterns: &[Hir],
+    ) -> Result<Expr, GrammarError> {
+        if patterns.is_empty() {
+            return self.text(excluded);
+        }
+        let mut excluded: Vec<Vec<u8>> = excluded.into_iter().filter(|e| !e.is_empty()).collect();
+        excluded.sort_unstable();
+        excluded.dedup();
+        let patterns = patterns.iter().map(|hir| Pattern { hir: hir.clone(), search: true }).collect();
+        self.terminal(&TerminalSpec::FreeText { excluded, patterns })
     }
 
     /// Raw text up to, but without, the first of its terminators.

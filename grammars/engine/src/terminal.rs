@@ -57,6 +57,8 @@ pub(crate) enum TerminalSpec {
     Regex(Pattern),
     FreeText {
         excluded: Vec<Vec<u8>>,
+        /// No part of the text matches any of these.
+        patterns: Vec<Pattern>,
     },
     RawText {
         terminators: Vec<Vec<u8>>,
@@ -90,7 +92,9 @@ impl TerminalSpec {
         };
         match self {
             TerminalSpec::Regex(p) => format!("regex {:?}", patterns(std::slice::from_ref(p))),
-            TerminalSpec::FreeText { excluded } => format!("text {excluded:?}"),
+            TerminalSpec::FreeText { excluded, patterns: p } => {
+                format!("text {excluded:?} {:?}", patterns(p))
+            }
             TerminalSpec::RawText { terminators, rules: r } => format!("raw {terminators:?} {}", rules(r)),
             TerminalSpec::JsonString { escapes, quote, rules: r } => {
                 format!("json {escapes:?} {quote} {}", rules(r))
@@ -156,7 +160,14 @@ impl TerminalSpec {
         };
         let (automaton, rules): (Box<dyn Automaton>, Option<&TextRules>) = match spec {
             TerminalSpec::Regex(p) => (Box::new(Regex::new(&p.hir, p.search, None)?), None),
-            TerminalSpec::FreeText { excluded } => (Box::new(FreeText::new(excluded)?), None),
+            TerminalSpec::FreeText { excluded, patterns } => {
+                let mut text: Box<dyn Automaton> = Box::new(FreeText::new(excluded)?);
+                for p in patterns {
+                    let without = Not(Box::new(Regex::new(&p.hir, p.search, None)?));
+                    text = Box::new(Explicit::new(&Both(text, Box::new(without)), None)?);
+                }
+                (text, None)
+            }
             TerminalSpec::Number(number) => (Box::new(number_dfa(number)?), None),
             TerminalSpec::RawText { terminators, rules } => {
                 let raw: Box<dyn Automaton> = Box::new(RawText::new(terminators)?);

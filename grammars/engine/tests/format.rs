@@ -312,6 +312,23 @@ fn rules_of_strings_hold_in_either_kind_of_quotes() {
 }
 
 #[test]
+fn text_spells_no_call_in_brackets() {
+    let list = json!({"seq": [{"lit": "["}, {"rep": {"min": 1, "sep": {"lit": ", "}, "of": {"call": {"seq": [
+        {"name": {}}, {"lit": "("}, {"args": {"pythonic": {}}}, {"lit": ")"}]}}}}, {"lit": "]"}]});
+    let format = format(json!({"alt": [list, {"text": {"channel": "content"}}]}));
+    for choice in [ToolChoice::Auto, ToolChoice::None] {
+        let mut m = matcher(&format, &plan(choice.clone(), true), false);
+        for text in ["a [1, 2] and [x](y), get_time() [get_time] é", "[get_time", "get_time(zone=None)]"] {
+            assert!(accepts(&mut m, text), "{text}");
+        }
+        for text in ["See [get_time(zone=None)]", "[\n  launch ( 1 )]", "[get_tim(", "x[ a-b.c("] {
+            assert!(!accepts(&mut m, text), "{text}");
+        }
+        assert_eq!(accepts(&mut m, "[get_time(zone=None)]"), choice == ToolChoice::Auto);
+    }
+}
+
+#[test]
 fn bare_keys_and_marked_strings() {
     let special = json!({"text": "<|\"|>", "special": true});
     let args = json!({"json": {"item": ",", "key": ":", "keys": "bare", "strings": {"marked": special}}});

@@ -1,6 +1,6 @@
-//! The literals that start a call.
+//! What starts a call: literals, or a name between marks that text has, too.
 
-use toolglot_format::Format;
+use toolglot_format::{Format, Lit};
 
 /// Adds the literals that start a call anywhere in the format.
 pub(super) fn call_starts(node: &Format, out: &mut Vec<String>) {
@@ -13,5 +13,52 @@ pub(super) fn call_starts(node: &Format, out: &mut Vec<String>) {
             out.extend(starts.into_iter().filter(|s| s.len() > 1 && !out.contains(s)).collect::<Vec<_>>());
         }
         _ => node.children().into_iter().for_each(|child| call_starts(child, out)),
+    }
+}
+
+/// Adds regular expressions for what starts a call that nothing frames but marks of ordinary text, such as the
+/// `[get_weather(` of a list of Python calls. Parsers look through white space there.
+pub(super) fn bare_starts(format: &Format, out: &mut Vec<String>) {
+    walk(format, None, out);
+}
+
+/// `before`: the short literal in front of the node, where no marker stands before that.
+fn walk(node: &Format, before: Option<&Lit>, out: &mut Vec<String>) {
+    match node {
+        Format::Lenient(_) => {}
+        Format::Call(inner) => {
+            let (Some(before), Some(behind)) = (before, behind_name(inner)) else { return };
+            let (before, behind) = (regex_syntax::escape(before.text.trim()), regex_syntax::escape(behind));
+            let start = format!(r"{before}[ \t\r\n]*[A-Za-z0-9_\-.:/]+[ \t\r\n]*{behind}");
+            if !out.contains(&start) {
+                out.push(start);
+            }
+        }
+        Format::Seq(nodes) => {
+            let mut before = before;
+            for node in nodes {
+                match node {
+                    Format::Lit(lit) if lit.special || lit.text.trim().len() != 1 => return,
+                    Format::Lit(lit) => before = Some(lit),
+                    Format::Ws(_) | Format::Lenient(_) | Format::Text(_) => {}
+                    _ => {
+                        walk(node, before, out);
+                        before = None;
+                    }
+                }
+            }
+        }
+        Format::Rep(rep) => walk(&rep.of, before, out),
+        _ => node.children().into_iter().for_each(|child| walk(child, before, out)),
+    }
+}
+
+/// The literal behind the name that a call begins with.
+fn behind_name(call: &Format) -> Option<&str> {
+    let Format::Seq(nodes) = call else { return None };
+    let mut nodes = nodes.iter().filter(|node| !matches!(node, Format::Ws(_) | Format::Lenient(_)));
+    match (nodes.next(), nodes.next()) {
+        (Some(Format::Name(_)), Some(Format::Lit(lit))) => Some(lit.text.trim()),
+        _ => None,
     }
 }

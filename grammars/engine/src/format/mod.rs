@@ -18,7 +18,8 @@ use crate::builder::GrammarBuilder;
 use crate::grammar::{Expr, Grammar};
 use crate::json::{JsonLowering, JsonStyle};
 use crate::terminal::{Pattern, TextRules};
-use first::call_starts;
+use first::{bare_starts, call_starts};
+use regex_syntax::hir::Hir;
 use rustc_hash::FxHashMap;
 use toolglot_format::{Args, Format, Header, Member, MemberValue, Notation, Plan, Rep, Tool};
 use toolglot_schema::{Node, Options, Schema};
@@ -49,8 +50,15 @@ impl Grammar {
         let mut starts = Vec::new();
         call_starts(format, &mut starts);
         let specials = format.specials().into_iter().map(str::to_owned).collect();
+        let mut bare = Vec::new();
+        bare_starts(format, &mut bare);
+        let bare = bare.iter().map(|pattern| {
+            let error = |e: regex_syntax::Error| refuse("call", format!("`{pattern}`: {e}"));
+            regex_syntax::parse(pattern).map_err(error)
+        });
+        let bare = bare.collect::<Result<_, _>>()?;
         let arguments = FxHashMap::default();
-        let mut lowering = Lowering { b: &mut builder, tools: &tools, starts, specials, arguments };
+        let mut lowering = Lowering { b: &mut builder, tools: &tools, starts, bare, specials, arguments };
         let root = lowering.node(&strict, None, &[])?;
         builder.build(root)
     }
@@ -62,6 +70,8 @@ struct Lowering<'a> {
     tools: &'a [(&'a Tool, Schema)],
     /// Literals that start a call.
     starts: Vec<String>,
+    /// What starts a call that no marker frames.
+    bare: Vec<Hir>,
     /// Every spelling of a special token.
     specials: Vec<String>,
     /// Argument objects made so far, by tool and notation.
@@ -82,7 +92,7 @@ impl<'a> Lowering<'a> {
             Format::Text(text) => {
                 let excluded = follow.iter().chain(&text.excluding).chain(&self.starts);
                 let excluded = excluded.map(|s| s.clone().into_bytes()).collect();
-                self.b.text(excluded)?
+                self.b.text_without(excluded, &self.bare)?
             }
             Format::Name(name) => {
                 let (tool, _) = self.tool(tool, "name")?;
