@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    check, conformance, detect, explain, families, grammar, new, pack, parse, plugin, render, test,
+    check, conformance, detect, doctor, explain, families, grammar, new, pack, parse, plugin, render, test,
 };
 #[cfg(feature = "mlx")]
 use commands::{demo, evaluate, generate};
@@ -42,6 +42,8 @@ enum Command {
     Explain(explain::Args),
     /// Tell which family a model belongs to, and why
     Detect(detect::Args),
+    /// Look a model folder over: its family, its template, and what will be enforced, advised or refused
+    Doctor(doctor::Args),
     /// Render a conversation to the prompt
     Render(render::Args),
     /// Parse model output from standard input into events
@@ -99,6 +101,7 @@ fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<ExitCode> {
         Command::Families(args) => families::run(args, registry, out),
         Command::Explain(args) => explain::run(args, &registry, out),
         Command::Detect(args) => detect::run(args, &registry, out),
+        Command::Doctor(args) => doctor::run(args, &registry, out),
         Command::Render(args) => render::run(args, &registry, out),
         Command::Parse(args) => parse::run(args, &registry, out),
         Command::Grammar(args) => grammar::show(args, &registry, out),

@@ -140,7 +140,7 @@ impl Model {
     }
 
     /// The chat template.
-    pub fn template(&self) -> &ChatTemplate {
+    pub fn template(&self) -> &Arc<ChatTemplate> {
         &self.template
     }
 

@@ -16,6 +16,7 @@ mod case;
 mod corpus;
 mod corpus_run;
 mod detection;
+mod doctor;
 mod expect;
 mod fidelity;
 mod finding;
@@ -35,6 +36,7 @@ pub use case::{Case, CaseFile, CaseFileError, Category, PieceOf, WantedCall, too
 pub use corpus::{Corpus, CorpusCase, Kind, Part};
 pub use corpus_run::{Outcome, run_corpus};
 pub use detection::check_detection;
+pub use doctor::{Diagnosis, Ruling, diagnose};
 pub use fidelity::{Admission, Fidelity, FidelityRow, Verdict};
 pub use finding::{Check, Finding};
 pub use own::check_cases;

@@ -3,6 +3,8 @@
 //! A template may leave reasoning out of the history, or refuse text beside a call. That is found by rendering
 //! small turns, and recorded, so that a change shows.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use toolglot::format::{Call, Channel, FinishReason, Turn};
 use toolglot::template::{ChatTemplate, Clock, Conversation, TemplateOptions};
@@ -29,7 +31,7 @@ pub(crate) struct Abilities {
 /// A compiled template and what it writes.
 pub(crate) struct Writer<'a> {
     family: &'a dyn Family,
-    template: ChatTemplate,
+    template: Arc<ChatTemplate>,
     pub(crate) abilities: Abilities,
     /// The abilities in words.
     told: String,
@@ -41,6 +43,11 @@ impl<'a> Writer<'a> {
         let source = family.template().ok_or("the family has no template.jinja")?;
         let options = TemplateOptions { clock: Clock::Fixed(DAY), ..TemplateOptions::default() };
         let template = ChatTemplate::compile(source, &options).map_err(|error| error.to_string())?;
+        Writer::of(family, Arc::new(template))
+    }
+
+    /// As [`Writer::new`], with a template of a checkpoint's own.
+    pub(crate) fn of(family: &'a dyn Family, template: Arc<ChatTemplate>) -> Result<Writer<'a>, String> {
         let none = Abilities {
             calls: false,
             several: false,
@@ -51,6 +58,11 @@ impl<'a> Writer<'a> {
         let mut writer = Writer { family, template, abilities: none, told: String::new() };
         writer.probe()?;
         Ok(writer)
+    }
+
+    /// What the template writes, in words, a line each.
+    pub(crate) fn told(&self) -> &str {
+        &self.told
     }
 
     fn probe(&mut self) -> Result<(), String> {
@@ -266,7 +278,7 @@ fn message(turn: &Turn) -> Value {
     message
 }
 
-fn offered(tools: &[Tool]) -> Vec<Value> {
+pub(crate) fn offered(tools: &[Tool]) -> Vec<Value> {
     let offer = |tool: &Tool| {
         let description = if tool.description.is_empty() { "Does it." } else { &tool.description };
         let function = json!({"name": tool.name, "description": description, "parameters": tool.parameters});

@@ -5,6 +5,7 @@ pub(crate) mod conformance;
 #[cfg(feature = "mlx")]
 pub(crate) mod demo;
 pub(crate) mod detect;
+pub(crate) mod doctor;
 #[cfg(feature = "mlx")]
 pub(crate) mod evaluate;
 pub(crate) mod explain;
