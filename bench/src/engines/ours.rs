@@ -5,12 +5,15 @@ use crate::vocabulary::Tokens;
 use anyhow::{Result, anyhow};
 use serde_json::Value;
 use std::sync::Arc;
-use toolglot_grammar::{CompiledGrammar, GrammarBuilder, JsonStyle, Matcher, Vocabulary};
+use toolglot_grammar::{
+    CompiledGrammar, GrammarBuilder, GrammarCache, GrammarKey, JsonStyle, Matcher, Vocabulary,
+};
 use toolglot_schema::{Options, Schema};
 
 pub(super) struct Ours {
     vocabulary: Arc<Vocabulary>,
     style: JsonStyle,
+    cache: GrammarCache,
 }
 
 impl Ours {
@@ -20,7 +23,7 @@ impl Ours {
             Spelling::Exact => JsonStyle::default(),
             Spelling::Flexible => JsonStyle::flexible(32),
         };
-        Ok(Ours { vocabulary, style })
+        Ok(Ours { vocabulary, style, cache: GrammarCache::default() })
     }
 }
 
@@ -31,11 +34,15 @@ impl Engine for Ours {
 
     fn compile(&self, input: Input) -> Result<Box<dyn Compiled>> {
         let Input::Value(schema) = input else { return Err(anyhow!("takes parsed schemas")) };
-        let schema = Schema::compile(&schema, &Options::default())?;
-        let mut builder = GrammarBuilder::new();
-        let root = builder.json_schema(&schema, &self.style)?;
-        let compiled = CompiledGrammar::new(Arc::new(builder.build(root)?), self.vocabulary.clone())?;
-        Ok(Box::new(Grammar(compiled)))
+        let mut key = GrammarKey::new();
+        key.json(&schema);
+        let compiled = self.cache.get(&key, &self.vocabulary, || {
+            let schema = Schema::compile(&schema, &Options::default())?;
+            let mut builder = GrammarBuilder::new();
+            let root = builder.json_schema(&schema, &self.style)?;
+            builder.build(root)
+        });
+        Ok(Box::new(Grammar(compiled?)))
     }
 }
 

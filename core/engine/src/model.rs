@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use toolglot_format::{Manifest, Plan};
-use toolglot_grammar::{Token, TokenKind, Vocabulary, VocabularyError};
+use toolglot_grammar::{GrammarCache, Token, TokenKind, Vocabulary, VocabularyError};
 use toolglot_parsers::{DetectError, Detection, Family, Registry};
 use toolglot_sampler::{StopConfig, TokenBytes};
 
@@ -22,6 +22,8 @@ pub struct Model {
     family: Arc<dyn Family>,
     template: Arc<ChatTemplate>,
     vocabulary: Arc<Vocabulary>,
+    /// The grammars of recent plans.
+    grammars: Arc<GrammarCache>,
 }
 
 /// A checkpoint that cannot be used.
@@ -84,7 +86,8 @@ pub struct Prompt {
 impl Model {
     /// A model of its parts.
     pub fn new(family: Arc<dyn Family>, template: ChatTemplate, vocabulary: Vocabulary) -> Self {
-        Model { family, template: Arc::new(template), vocabulary: Arc::new(vocabulary) }
+        let (template, vocabulary) = (Arc::new(template), Arc::new(vocabulary));
+        Model { family, template, vocabulary, grammars: Arc::default() }
     }
 
     /// Reads a folder in Hugging Face layout: `config.json`, `generation_config.json`, `tokenizer.json`,
@@ -186,7 +189,7 @@ impl Model {
         tail: &str,
         max_tokens: Option<usize>,
     ) -> Result<Constraint, SessionError> {
-        Constraint::new(&*self.family, &self.vocabulary, plan, tail, max_tokens)
+        Constraint::new(&*self.family, &self.vocabulary, plan, tail, max_tokens, &self.grammars)
     }
 
     /// What reads the turn, primed with the prompt's tail.

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use toolglot_format::{Event, FinishReason as TurnEnd, Piece, Plan, PlanError};
-use toolglot_grammar::{CompiledGrammar, Grammar, GrammarError, Matcher, TokenKind, Vocabulary};
+use toolglot_format::{Event, FinishReason as TurnEnd, Piece, Plan, PlanError, Tool, ToolKind};
+use toolglot_grammar::{Grammar, GrammarCache, GrammarError, GrammarKey, Matcher, TokenKind, Vocabulary};
 use toolglot_parsers::{Family, FamilyError, SessionOptions};
 use toolglot_sampler::{
     ConstraintError, FinishReason, Pieces, RepetitionDetection, StopConfig, StopConfigError, StopWatch,
@@ -119,10 +119,12 @@ impl Constraint {
         plan: &Plan,
         tail: &str,
         max_tokens: Option<usize>,
+        grammars: &GrammarCache,
     ) -> Result<Self, SessionError> {
-        let format = family.format(plan)?;
-        let grammar = Grammar::from_format(&format, plan)?;
-        let compiled = CompiledGrammar::new(Arc::new(grammar), vocabulary.clone())?;
+        let compiled = grammars.get(&key(plan), vocabulary, || {
+            let format = family.format(plan)?;
+            Ok::<_, SessionError>(Grammar::from_format(&format, plan)?)
+        })?;
         let mut matcher = compiled.matcher()?;
         matcher.accept_text(tail).map_err(|source| SessionError::Tail { tail: tail.to_owned(), source })?;
         // The last token is the one that ends the turn.
@@ -151,6 +153,19 @@ impl Constraint {
     pub fn matcher(&mut self) -> &mut Matcher {
         &mut self.matcher
     }
+}
+
+/// All of a plan: a family may compute its format from any part.
+fn key(plan: &Plan) -> GrammarKey {
+    let Plan { tools, choice, parallel, reasoning } = plan;
+    let mut key = GrammarKey::new();
+    key.number(u64::from(*parallel)).number(u64::from(*reasoning)).number(tools.len() as u64);
+    for Tool { name, description, parameters, kind } in tools {
+        let builtin = u64::from(*kind == ToolKind::Builtin);
+        key.text(name).text(description).json(parameters).number(builtin);
+    }
+    key.text(&format!("{choice:?}"));
+    key
 }
 
 impl TokenConstraint for Constraint {

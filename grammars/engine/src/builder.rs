@@ -296,6 +296,7 @@ impl GrammarBuilder {
             flat.extend(inner.into_iter().filter(|&e| seen.insert(e)));
         }
         // Alternatives that begin with a literal become one look-up, and so do several look-ups.
+        let flat = self.opened(flat);
         let flat = self.factored(flat);
         let mut words: Vec<(Vec<u8>, Expr)> = Vec::new();
         let mut others = Vec::new();
@@ -328,6 +329,45 @@ impl GrammarBuilder {
             [one] => one,
             _ => self.add(Node::Alt(flat.into())),
         }
+    }
+
+    /// Several objects are told apart by the members that each begins with, such as a name or a kind: the first
+    /// required ones with a constant value are written out in front.
+    fn opened(&mut self, mut parts: Vec<Expr>) -> Vec<Expr> {
+        let object = |b: &Self, part: Expr| match b.node(part) {
+            Node::Object(id) => Some(*id),
+            _ => None,
+        };
+        if parts.iter().filter(|&&part| object(self, part).is_some()).count() < 2 {
+            return parts;
+        }
+        for part in &mut parts {
+            let Some(id) = object(self, *part) else { continue };
+            let def = &self.objects.list[id as usize];
+            let constant = |&i: &usize| def.required[i] && matches!(self.node(def.values[i]), Node::Bytes(_));
+            let taken = if def.any_order { 0 } else { (0..def.values.len()).take_while(constant).count() };
+            if taken == 0 || def.max.is_some_and(|max| max < taken as u64) {
+                continue;
+            }
+            let (open, comma, lead, colon) = (def.open, def.comma, def.lead, def.colon);
+            let mut members: Vec<(Box<[u8]>, Expr)> = vec![(Box::default(), open); taken];
+            for (key, &position) in def.keys.iter().zip(&def.position) {
+                if (position as usize) < taken {
+                    members[position as usize] = (key.clone(), def.values[position as usize]);
+                }
+            }
+            let mut written = vec![open];
+            for (index, (key, value)) in members.into_iter().enumerate() {
+                if index > 0 {
+                    written.push(comma);
+                }
+                let key = self.bytes(key);
+                written.extend([lead, key, colon, value]);
+            }
+            written.push(self.add(Node::Behind { object: id, taken: taken as u32 }));
+            *part = self.seq(&written);
+        }
+        parts
     }
 
     /// Sequences that begin with the same part share it, however many there are.

@@ -63,6 +63,11 @@ impl CompiledGrammar {
         &self.grammar
     }
 
+    /// About how many bytes it keeps, masks included; what grammars share is not counted.
+    pub(crate) fn size(&self) -> usize {
+        self.grammar.len() * 128 + self.memory.size()
+    }
+
     /// The vocabulary.
     pub fn vocabulary(&self) -> &Arc<Vocabulary> {
         &self.vocabulary

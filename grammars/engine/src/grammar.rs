@@ -21,9 +21,19 @@ pub(crate) enum Node {
     Seq(Box<[Expr]>),
     Alt(Box<[Expr]>),
     Switch(u32),
-    Repeat { item: Expr, separator: Option<Expr>, min: u32, max: Option<u32> },
+    Repeat {
+        item: Expr,
+        separator: Option<Expr>,
+        min: u32,
+        max: Option<u32>,
+    },
     Rule(u32),
     Object(u32),
+    /// An object in declared order behind its first members, all of which were required.
+    Behind {
+        object: u32,
+        taken: u32,
+    },
 }
 
 /// Non-empty literals, sorted and different, each with what follows it.
@@ -195,7 +205,7 @@ impl Grammar {
                 *min == 0 || yes(item) && (*min == 1 || separator.as_ref().is_none_or(yes))
             }
             Node::Rule(r) => yes(&self.rules[*r as usize].1),
-            Node::Object(o) => {
+            Node::Object(o) | Node::Behind { object: o, .. } => {
                 let o = &self.objects[*o as usize];
                 let usable = o.values.iter().filter(|v| yes(v)).count() as u64;
                 let required = o.required.iter().filter(|&&r| r).count() as u64;
@@ -227,6 +237,10 @@ impl Grammar {
                 let o = &self.objects[*o as usize];
                 yes(&o.open) && yes(&o.close) && o.min == 0 && !o.required.contains(&true)
             }
+            Node::Behind { object, taken } => {
+                let o = &self.objects[*object as usize];
+                yes(&o.close) && o.min <= u64::from(*taken) && !o.required[*taken as usize..].contains(&true)
+            }
         }
     }
 
@@ -250,6 +264,14 @@ impl Grammar {
                 }
             }
             Node::Rule(r) => out.push(self.rules[*r as usize].1.0),
+            Node::Behind { object, .. } => {
+                let o = &self.objects[*object as usize];
+                out.extend([o.close.0, o.comma.0]);
+                if yes(&o.comma) {
+                    out.push(o.lead.0);
+                    out.extend(o.rest.iter().map(|(key, _)| key.0));
+                }
+            }
             Node::Object(o) => {
                 let o = &self.objects[*o as usize];
                 out.push(o.open.0);
@@ -339,6 +361,12 @@ impl Grammar {
                     }
                     Node::Rule(r) => at(&self.rules[*r as usize].1),
                     Node::Object(o) => self.shortest_object(&self.objects[*o as usize], &at),
+                    Node::Behind { object, taken } => {
+                        let o = &self.objects[*object as usize];
+                        let taken = *taken as usize;
+                        let owed = |i: usize| (i >= taken).then(|| o.required[i]);
+                        at(&o.close).saturating_add(self.shortest_members(o, &at, taken as u64, owed))
+                    }
                 };
                 if value < table[id] {
                     table[id] = value;

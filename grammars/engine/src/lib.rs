@@ -32,6 +32,7 @@
 mod automaton;
 mod budget;
 mod builder;
+mod cache;
 mod compiled;
 mod error;
 mod format;
@@ -51,6 +52,7 @@ mod vocab;
 
 pub use automaton::Escapes;
 pub use builder::{GrammarBuilder, Members, RawText, Rule, TokenClass};
+pub use cache::{GrammarCache, GrammarKey};
 pub use compiled::CompiledGrammar;
 pub use error::{GrammarError, VocabularyError};
 pub use front::RegexSyntax;

@@ -237,6 +237,12 @@ impl Machine {
                 }
             }
             Node::Rule(rule) => self.todo.push(Todo::Enter(grammar.rules[*rule as usize].1, stack)),
+            Node::Behind { object, taken } => {
+                let seen = MemberState::cap(&grammar.objects[*object as usize], u64::from(*taken));
+                let frame = Frame::Member { id: *object, rest: *taken, seen };
+                let after = self.push(frame, stack);
+                self.todo.push(Todo::Resume(after));
+            }
             Node::Object(id) => {
                 let open = grammar.objects[*id as usize].open;
                 let after = self.push(Frame::Member { id: *id, rest: 0, seen: 0 }, stack);
@@ -533,7 +539,7 @@ impl MemberState {
         self.may_take_rest(object) || (0..object.values.len() as u32).any(|p| self.may_take(object, p))
     }
 
-    fn cap(object: &ObjectDef, count: u64) -> u64 {
+    pub(crate) fn cap(object: &ObjectDef, count: u64) -> u64 {
         if object.max.is_some() { count } else { count.min(object.min.max(1)) }
     }
 

@@ -92,6 +92,11 @@ impl MaskMemory {
         MaskMemory { inner: RwLock::default(), packs: (0..terminals).map(|_| OnceLock::new()).collect() }
     }
 
+    /// Bytes of the masks.
+    pub(crate) fn size(&self) -> usize {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+
     fn packs(&self, vocabulary: &Vocabulary, id: u32, terminal: &Terminal) -> &Packs {
         self.packs[id as usize].get_or_init(|| vocabulary.packs().of(terminal))
     }

@@ -173,19 +173,40 @@ impl Matcher {
         Ok(())
     }
 
-    /// Fills one mask per matcher into `masks`, row after row.
+    /// Fills one mask per matcher into `masks`, row after row. Many rows are shared out among the processor's cores.
     pub fn mask_batch(matchers: &mut [Matcher], masks: &mut [u32]) -> Result<(), GrammarError> {
+        /// So many rows are worth a thread: starting one takes about as long as five masks.
+        const ROWS: usize = 32;
         let need: usize = matchers.iter().map(|m| m.compiled.vocabulary.mask_words()).sum();
         if masks.len() != need {
             return Err(GrammarError::MaskLength { got: masks.len(), need });
         }
+        let threads = match matchers.len() / ROWS {
+            0 | 1 => 1,
+            most => std::thread::available_parallelism().map_or(1, usize::from).min(most),
+        };
+        let share = matchers.len().div_ceil(threads).max(1);
+        let mut parts = Vec::with_capacity(threads);
         let mut rest = masks;
-        for matcher in matchers {
-            let (row, after) = rest.split_at_mut(matcher.compiled.vocabulary.mask_words());
-            matcher.mask(row)?;
+        for matchers in matchers.chunks_mut(share) {
+            let words = matchers.iter().map(|m| m.compiled.vocabulary.mask_words()).sum();
+            let (rows, after) = rest.split_at_mut(words);
+            parts.push((matchers, rows));
             rest = after;
         }
-        Ok(())
+        if parts.len() < 2 {
+            return parts.into_iter().try_for_each(|(matchers, rows)| mask_rows(matchers, rows));
+        }
+        std::thread::scope(|scope| {
+            let workers: Vec<_> =
+                parts.into_iter().map(|(matchers, rows)| scope.spawn(|| mask_rows(matchers, rows))).collect();
+            let mut done = Ok(());
+            for worker in workers {
+                let one = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                done = done.and(one);
+            }
+            done
+        })
     }
 
     /// The tokens that must come next because nothing else is allowed, special tokens included. They are forced by
@@ -214,6 +235,33 @@ impl Matcher {
         }
         self.rollback(self.accepted() - before)?;
         done.map(|()| out)
+    }
+
+    /// The tokens of the bytes that must come next, as the model's own tokenizer would write them: `split` is that
+    /// tokenizer. The last ones are left out as long as a longer token could stand there, so none of the tokens would
+    /// have been another one had the model gone on by itself. Empty if nothing is certain.
+    pub fn forced_canonical(
+        &mut self,
+        split: impl FnOnce(&[u8]) -> Vec<u32>,
+    ) -> Result<Vec<u32>, GrammarError> {
+        let bytes = self.forced_bytes()?;
+        if bytes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let vocabulary = &self.compiled.vocabulary;
+        let mut tokens = split(&bytes);
+        let mut at = 0;
+        for index in 0..tokens.len() {
+            let token = vocabulary.bytes(tokens[index]);
+            let text = matches!(vocabulary.kind(tokens[index]), TokenKind::Text | TokenKind::Added);
+            let rest = &bytes[at..];
+            if !text || !rest.starts_with(token) || vocabulary.trie().goes_beyond(rest) {
+                tokens.truncate(index);
+                break;
+            }
+            at += token.len();
+        }
+        Ok(tokens)
     }
 
     /// Takes one token. An end-of-sequence id ends the output if it may end here and the grammar itself does not
@@ -382,6 +430,15 @@ impl Matcher {
 }
 
 const MAX_FORCED: usize = 1 << 12;
+
+fn mask_rows(matchers: &mut [Matcher], mut masks: &mut [u32]) -> Result<(), GrammarError> {
+    for matcher in matchers {
+        let (row, after) = masks.split_at_mut(matcher.compiled.vocabulary.mask_words());
+        matcher.mask(row)?;
+        masks = after;
+    }
+    Ok(())
+}
 
 /// Adds the tokens of a token node.
 fn add_class(compiled: &CompiledGrammar, node: u32, mask: &mut [u32]) {

@@ -337,6 +337,12 @@ impl TokenTrie {
         self.nodes.len() as u32 - 1
     }
 
+    /// True if some token begins with this text and is longer.
+    pub(crate) fn goes_beyond(&self, text: &[u8]) -> bool {
+        let node = text.iter().try_fold(0, |node, &byte| self.child(node, byte));
+        node.is_some_and(|node| self.node(node).end > node + 1)
+    }
+
     /// Finds the child of `parent` under `byte`.
     #[inline]
     pub(crate) fn child(&self, parent: u32, byte: u8) -> Option<u32> {

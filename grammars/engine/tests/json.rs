@@ -213,3 +213,58 @@ fn large_objects_are_state_not_expansion() {
         assert_eq!(accepts(&mut m, r#"{"property_9":1,"property_3":2}"#), any_order);
     }
 }
+
+#[test]
+fn alternatives_told_apart_by_their_first_members() {
+    let named = |name: &str, more: Value, required: &[&str]| {
+        let mut properties = json!({"type": {"const": "call"}, "name": {"const": name}});
+        properties.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let required: Vec<&str> = ["type", "name"].into_iter().chain(required.iter().copied()).collect();
+        json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+    };
+    let mut short = named("ab", json!({}), &[]);
+    short["maxProperties"] = json!(2);
+    let mut long = named("abc", json!({"x": {"type": "null"}, "y": {"type": "null"}}), &[]);
+    long["minProperties"] = json!(3);
+    let mut open = named("open", json!({}), &[]);
+    open["additionalProperties"] = json!({"type": "null"});
+    let schema = json!({"anyOf": [short, long, open, named("b", json!({"x": {"type": "null"}}), &["x"]),
+        {"type": "object", "properties": {"z": {"type": "null"}}, "required": ["z"], "additionalProperties": false}]});
+    let yes = [
+        r#"{"type": "call", "name": "ab"}"#,
+        r#"{"type": "call", "name": "abc", "x": null}"#,
+        r#"{"type": "call", "name": "abc", "x": null, "y": null}"#,
+        r#"{"type": "call", "name": "abc", "y": null}"#,
+        r#"{"type": "call", "name": "open"}"#,
+        r#"{"type": "call", "name": "open", "q": null, "r": null}"#,
+        r#"{"type": "call", "name": "b", "x": null}"#,
+        r#"{"z": null}"#,
+    ];
+    let no = [
+        r#"{"type": "call"}"#,
+        r#"{"type": "call", "name": "ab", "x": null}"#,
+        r#"{"type": "call", "name": "abc"}"#,
+        r#"{"type": "call", "name": "abc", "y": null, "x": null}"#,
+        r#"{"type": "call", "name": "open", "name": null}"#,
+        r#"{"type": "call", "name": "b"}"#,
+        r#"{"name": "b", "type": "call", "x": null}"#,
+        r#"{"z": null, "type": "call"}"#,
+        "{}",
+    ];
+    check(schema.clone(), &JsonStyle::default(), &yes, &no);
+    let compact = |texts: &[&str]| texts.iter().map(|t| t.replace(' ', "")).collect::<Vec<_>>();
+    let (all, none) = (compact(&yes), compact(&no));
+    let list = |texts: &[String]| texts.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+    let (all, none) = (list(&all), list(&none));
+    let (all, none): (Vec<&str>, Vec<&str>) = (all.lines().collect(), none.lines().collect());
+    check(schema.clone(), &JsonStyle::compact(), &all, &none);
+    for texts in [(&yes[..], &no[..]), (&all, &none)] {
+        check(schema.clone(), &JsonStyle::flexible(2), texts.0, texts.1);
+    }
+    // One look-up, not one object after the other.
+    let many: Vec<Value> = (0..200).map(|i| named(&format!("tool_{i}"), json!({}), &[])).collect();
+    let mut m = matcher(json!({"anyOf": many}), &JsonStyle::default());
+    m.accept_bytes(br#"{"type": "call", "name": "tool_17"#).unwrap();
+    assert_eq!(m.forced_bytes().unwrap(), b"", "17 and 170 to 179");
+    assert!(m.accept_bytes(br#"9"}"#).is_ok());
+}

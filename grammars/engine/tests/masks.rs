@@ -249,6 +249,14 @@ fn drafts_batches_and_forced_tokens() {
         matcher.mask(&mut mask).unwrap();
         assert_eq!(mask, row);
     }
+    // Enough rows for several threads.
+    let mut many: Vec<Matcher> = all.iter().cycle().take(150).cloned().collect();
+    let mut rows = vec![0; words * many.len()];
+    Matcher::mask_batch(&mut many, &mut rows).unwrap();
+    for (row, expected) in rows.chunks(words).zip(masks.chunks(words).cycle()) {
+        assert_eq!(row, expected);
+    }
+    assert!(Matcher::mask_batch(&mut many, &mut rows[1..]).is_err());
     let first = &mut all[0];
     let text = b"{\"city\": \"a\"}";
     let draft: Vec<u32> = text.iter().map(|&b| u32::from(b)).chain([65]).collect();
@@ -260,4 +268,28 @@ fn drafts_batches_and_forced_tokens() {
     copy.rollback(1).unwrap();
     assert!(first.is_complete() && !copy.is_complete());
     assert!(copy.rollback(999).is_err());
+}
+
+#[test]
+fn forced_text_is_split_as_the_tokenizer_does() {
+    let texts = ["n", "a", "na", "name", "\"", "\":", "\": ", " ", "x", "{", "{\"", ":", "m", "e", "e\""];
+    let mut tokens: Vec<Token> = texts.iter().map(|text| Token::text(*text)).collect();
+    tokens.push(Token::special("<eos>"));
+    let id = |text: &str| texts.iter().position(|t| *t == text).unwrap() as u32;
+    let vocabulary = Arc::new(Vocabulary::new(tokens, &[texts.len() as u32], None).unwrap());
+    let mut b = GrammarBuilder::new();
+    let start = b.bytes("{\"name\"");
+    let end = b.regex(":( x| \"|x)").unwrap();
+    let root = b.seq(&[start, end]);
+    let grammar = Arc::new(b.build(root).unwrap());
+    let mut matcher = CompiledGrammar::new(grammar, vocabulary.clone()).unwrap().matcher().unwrap();
+    assert_eq!(matcher.forced_bytes().unwrap(), b"{\"name\":");
+    let split = |bytes: &[u8]| vocabulary.greedy_tokens(bytes).unwrap();
+    // `": ` might come, so `":` is not certain.
+    assert_eq!(matcher.forced_canonical(split).unwrap(), [id("{\""), id("name")]);
+    matcher.accept_bytes(b"{\"name\":").unwrap();
+    assert_eq!(matcher.forced_canonical(split).unwrap(), [0u32; 0], "there is a choice");
+    matcher.reset();
+    let other = |_: &[u8]| vec![id("{"), id("x")];
+    assert_eq!(matcher.forced_canonical(other).unwrap(), [id("{")], "what does not fit is left out");
 }

@@ -265,6 +265,11 @@ fn all_sets(
     while let Some(state) = queue.pop_front() {
         queued[state as usize] = false;
         let set = sets[state as usize].clone();
+        work += (back[state as usize].len() + 1) * set.bits.len();
+        if work > MAX_WORK {
+            let what = "steps to find the possible lengths of a pattern";
+            return Err(GrammarError::Limit { what, limit: MAX_WORK as u64 });
+        }
         for &(from, weight) in &back[state as usize] {
             if sets[from as usize].merge(&set, weight) && !std::mem::replace(&mut queued[from as usize], true)
             {

@@ -120,10 +120,17 @@ const UNKNOWN: u32 = u32::MAX;
 const DEAD: u32 = u32::MAX - 1;
 const FULL: u32 = u32::MAX - 2;
 
+/// Some states, side by side.
+struct Chunk {
+    /// For each state one cell per class of bytes.
+    next: Box<[AtomicU32]>,
+    rows: Box<[Row]>,
+}
+
+#[derive(Default)]
 struct Row {
-    next: [AtomicU32; 256],
     info: OnceLock<RowInfo>,
-    lengths: OnceLock<Lengths>,
+    lengths: OnceLock<Box<Lengths>>,
 }
 
 #[derive(Clone, Copy)]
@@ -144,10 +151,13 @@ pub(crate) struct Target {
 /// Numbered states of an automaton, filled in as they are met.
 pub(crate) struct LazyDfa {
     automaton: Box<dyn Automaton>,
-    chunks: [OnceLock<Box<[Row]>>; 16],
+    chunks: [OnceLock<Chunk>; 16],
     build: Mutex<Build>,
     /// For each byte the first and last byte of its class.
     ranges: Box<[(u8, u8); 256]>,
+    /// For each byte the number of its class.
+    class_of: Box<[u8; 256]>,
+    classes: usize,
 }
 
 #[derive(Default)]
@@ -160,8 +170,14 @@ impl LazyDfa {
     /// State 0 is the start.
     pub(crate) fn new(automaton: Box<dyn Automaton>) -> LazyDfa {
         let ranges = Box::new(automaton.classes().ranges());
+        let mut class_of = Box::new([0u8; 256]);
+        let mut classes = 0;
+        for byte in 0..=255u8 {
+            classes += usize::from(ranges[byte as usize].0 == byte);
+            class_of[byte as usize] = (classes - 1) as u8;
+        }
         let chunks = std::array::from_fn(|_| OnceLock::new());
-        let dfa = LazyDfa { automaton, chunks, build: Mutex::default(), ranges };
+        let dfa = LazyDfa { automaton, chunks, build: Mutex::default(), ranges, class_of, classes };
         let mut key = Vec::new();
         dfa.automaton.start(&mut key);
         let mut build = dfa.build.lock().unwrap_or_else(PoisonError::into_inner);
@@ -170,28 +186,38 @@ impl LazyDfa {
         dfa
     }
 
+    /// The chunk of a state, and its place there.
+    #[inline]
+    fn place(&self, state: u32) -> (&Chunk, usize) {
+        // Chunk c holds 8 << c states, so chunks start at 8 * (2^c - 1).
+        let at = state + 8;
+        let number = 28 - at.leading_zeros();
+        let chunk = self.chunks[number as usize].get_or_init(|| {
+            let count = 8usize << number;
+            Chunk {
+                next: (0..count * self.classes).map(|_| AtomicU32::new(UNKNOWN)).collect(),
+                rows: (0..count).map(|_| Row::default()).collect(),
+            }
+        });
+        (chunk, (at - (8 << number)) as usize)
+    }
+
     #[inline]
     fn row(&self, state: u32) -> &Row {
-        // Chunk c holds 8 << c rows, so chunk starts are 8 * (2^c - 1).
-        let at = state + 8;
-        let chunk = 28 - at.leading_zeros();
-        let rows = self.chunks[chunk as usize].get_or_init(|| {
-            (0..8usize << chunk)
-                .map(|_| Row {
-                    next: [const { AtomicU32::new(UNKNOWN) }; 256],
-                    info: OnceLock::new(),
-                    lengths: OnceLock::new(),
-                })
-                .collect()
-        });
-        &rows[(at - (8 << chunk)) as usize]
+        let (chunk, place) = self.place(state);
+        &chunk.rows[place]
+    }
+
+    #[inline]
+    fn cell(&self, state: u32, byte: u8) -> &AtomicU32 {
+        let (chunk, place) = self.place(state);
+        &chunk.next[place * self.classes + self.class_of[byte as usize] as usize]
     }
 
     /// The transition under `byte`: `Ok(None)` if dead, an error if the automaton grew beyond its limit.
     #[inline]
     pub(crate) fn step(&self, state: u32, byte: u8) -> Result<Option<Target>, GrammarError> {
-        let cell = &self.row(state).next[byte as usize];
-        let mut value = cell.load(Ordering::Acquire);
+        let mut value = self.cell(state, byte).load(Ordering::Acquire);
         if value == UNKNOWN {
             value = self.fill(state, byte);
         }
@@ -240,7 +266,7 @@ impl LazyDfa {
             let build = self.build.lock().unwrap_or_else(PoisonError::into_inner);
             let key = build.keys[state as usize].clone();
             drop(build);
-            self.automaton.lengths(&key)
+            Box::new(self.automaton.lengths(&key))
         })
     }
 
@@ -256,10 +282,7 @@ impl LazyDfa {
                 None => FULL,
             },
         };
-        let (first, last) = self.ranges[byte as usize];
-        for cell in &self.row(state).next[first as usize..=last as usize] {
-            cell.store(value, Ordering::Release);
-        }
+        self.cell(state, byte).store(value, Ordering::Release);
         value
     }
 
