@@ -352,13 +352,19 @@ pub(crate) fn typed(text: &str, types: TypeSet, quoted: bool) -> String {
     if is_json(trimmed) {
         return if text_allowed && !fits(trimmed) { string() } else { trimmed.to_owned() };
     }
-    match literal::literal(trimmed) {
+    match literal::literal(trimmed).or_else(|| unescaped(trimmed).filter(|_| !text_allowed)) {
         Some(json) if !text_allowed || fits(&json) => json,
         _ => match trimmed.to_ascii_lowercase().as_str() {
             word @ ("true" | "false") if types.contains(TypeSet::BOOLEAN) => word.to_owned(),
             _ => string(),
         },
     }
+}
+
+/// JSON that is escaped as if it stood inside a string, as models write it that saw it there.
+fn unescaped(text: &str) -> Option<String> {
+    let inner = text.contains("\\\"").then(|| format!("\"{text}\""))?;
+    serde_json::from_str(&inner).ok().filter(|text: &String| is_json(text))
 }
 
 /// Whether the text is one JSON value.

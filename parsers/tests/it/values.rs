@@ -84,6 +84,9 @@ fn other_types_are_json() {
             ("{\"a\": [1, \"</arg_value>\"]}", "{\"a\": [1, \"</arg_value>\"]}"),
             ("{'a': True, 'b': None}", r#"{"a": true, "b": null}"#),
             ("{not json", r#""{not json""#),
+            // Escaped as if it stood in a string.
+            (r#"{\"a\": \"b\\n\"}"#, r#"{"a": "b\n"}"#),
+            (r#"{\"a\": x}"#, r#""{\\\"a\\\": x}""#),
         ],
     );
     check(
