@@ -276,6 +276,15 @@ impl Printer<'_> {
         if let Some(marker) = special.chain(&text.excluding).find(|marker| value.contains(marker.as_str())) {
             return Err(PrintError::Marker { marker: marker.clone() }.into());
         }
+        // A marker that overlaps itself would begin within the text.
+        let overlaps = |lit: &&&Lit| {
+            let marker = lit.text.as_str();
+            let borders = (1..marker.len()).filter(|&k| marker.is_char_boundary(k));
+            borders.filter(|&k| marker.ends_with(&marker[..k])).any(|k| value.ends_with(&marker[..k]))
+        };
+        if let Some(lit) = self.framing.iter().find(overlaps) {
+            return Err(PrintError::Marker { marker: lit.text.clone() }.into());
+        }
         out.text(value);
         Ok(self.settle(end))
     }

@@ -67,6 +67,12 @@ impl Finder {
         (!self.found[to as usize]).then_some(to)
     }
 
+    /// Whether one of the strings is completed before the end of `string`, which follows from `node` on.
+    fn ends_early(&self, node: u32, string: &[u8]) -> bool {
+        let (_, before) = string.split_last().unwrap_or((&0, &[]));
+        before.iter().try_fold(node, |at, &b| self.step(at, b)).is_none()
+    }
+
     /// Steps text and UTF-8 state together; `None` unless the character can be completed without a find.
     fn step_utf8(&self, node: u32, at: u32, byte: u8) -> Option<(u32, u32)> {
         let at = utf8::step(at, byte)?;
@@ -76,14 +82,21 @@ impl Finder {
     }
 }
 
-/// UTF-8 text in which none of the given strings occurs.
+/// UTF-8 text in which none of the given strings occurs, nor across its end where one that overlaps itself, such as
+/// `>>>`, follows.
 pub(crate) struct FreeText {
     finder: Finder,
+    /// Per finder node: may the text not end here?
+    held: Vec<bool>,
 }
 
 impl FreeText {
     pub(crate) fn new(excluded: &[Vec<u8>]) -> Result<FreeText, GrammarError> {
-        Ok(FreeText { finder: Finder::new(excluded)? })
+        let finder = Finder::new(excluded)?;
+        let overlaps = |t: &[u8]| (1..t.len()).any(|k| t.ends_with(&t[..k]));
+        let alone: Vec<&Vec<u8>> = excluded.iter().filter(|t| overlaps(t)).collect();
+        let held = (0..finder.next.len() as u32).map(|node| alone.iter().any(|t| finder.ends_early(node, t)));
+        Ok(FreeText { held: held.collect(), finder })
     }
 }
 
@@ -104,11 +117,12 @@ impl Automaton for FreeText {
     }
 
     fn accepts(&self, state: &[u32]) -> bool {
-        state[1] == utf8::BOUNDARY
+        state[1] == utf8::BOUNDARY && !self.held[state[0] as usize]
     }
 
-    fn lengths(&self, _: &[u32]) -> Lengths {
-        Lengths::AtLeast(0)
+    fn lengths(&self, state: &[u32]) -> Lengths {
+        // One character more leads out of what overlaps.
+        Lengths::AtLeast(u32::from(state[1] == utf8::BOUNDARY && self.held[state[0] as usize]))
     }
 
     fn classes(&self) -> Classes {
@@ -128,12 +142,7 @@ impl RawText {
     pub(crate) fn new(terminators: &[Vec<u8>]) -> Result<RawText, GrammarError> {
         let finder = Finder::new(terminators)?;
         let may_end: Vec<bool> = (0..finder.next.len() as u32)
-            .map(|node| {
-                terminators.iter().all(|t| {
-                    let (_, before) = t.split_last().unwrap_or((&0, &[]));
-                    before.iter().try_fold(node, |at, &b| finder.step(at, b)).is_some()
-                })
-            })
+            .map(|node| !terminators.iter().any(|t| finder.ends_early(node, t)))
             .collect();
         // From every node some character has to lead back to where the text may end.
         let escapes = (0..0x80u8).any(|b| finder.next.iter().all(|row| row[b as usize] == 0));
