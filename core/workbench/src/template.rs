@@ -171,15 +171,22 @@ impl<'a> Writer<'a> {
         let conversation = Conversation::new(&history).with_tools(&offered);
         let rendered = self.template.assistant_turn(&conversation, &message(turn));
         let text = rendered.map_err(|error| error.to_string())?.text;
-        let body = text.strip_prefix(&manifest.turn.open).ok_or_else(|| {
+        // Templates write line breaks between turns, on either side.
+        let open = manifest.turn.open.as_str();
+        let body = text.strip_prefix(open).or_else(|| text.trim_start().strip_prefix(open));
+        let body = body.ok_or_else(|| {
             format!(
                 "[turn] open is {:?}, but the template writes a turn as\n{}",
                 manifest.turn.open,
                 barred(&text)
             )
         })?;
-        let closes = [manifest.turn.close.as_str(), manifest.turn.close.trim_end()];
-        let body = closes.iter().find_map(|close| body.strip_suffix(close)).unwrap_or(body);
+        let close = manifest.turn.close.as_str();
+        let without = |close: &str| match close.is_empty() {
+            true => None,
+            false => body.strip_suffix(close).or_else(|| body.trim_end().strip_suffix(close)),
+        };
+        let body = without(close).or_else(|| without(close.trim_end())).unwrap_or(body);
         let stops = manifest.stops.tokens.iter();
         Ok(stops.fold(body, |body, stop| body.strip_suffix(stop.as_str()).unwrap_or(body)).to_owned())
     }

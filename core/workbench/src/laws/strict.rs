@@ -16,19 +16,24 @@ use crate::place::{Thing, has_place};
 use crate::sample::{Sample, sample};
 use crate::vocabulary::{self, tokenise};
 
-/// A random output under the mask: `choices` decide. `None` when it does not come to an end.
-fn walk(matcher: &mut Matcher, choices: &[u32]) -> Option<String> {
+/// Steps after which an output that has not come to an end is given up.
+const STEPS: usize = 300;
+
+/// A random output under the mask: any token for `wild` steps, then only what leads to the end. `None` when it does
+/// not get there.
+fn walk(matcher: &mut Matcher, wild: usize, seed: u64) -> Option<String> {
     let vocabulary = matcher.compiled().vocabulary().clone();
     let mut mask = vec![0; vocabulary.mask_words()];
     let mut text = Vec::new();
-    for (step, &choice) in choices.iter().enumerate() {
-        if matcher.is_complete() || matcher.is_accepting() && choice % 7 == 0 {
+    for step in 0..STEPS {
+        let choice = mix(seed.wrapping_add(step as u64));
+        if matcher.is_complete() || matcher.is_accepting() && (step >= wild || choice % 7 == 0) {
             return String::from_utf8(text).ok();
         }
         matcher.mask(&mut mask).ok()?;
         let allowed =
             |id: &u32| mask[*id as usize / 32] >> (*id % 32) & 1 == 1 && !vocabulary.eos().contains(id);
-        // The plainest first: small choices, which failures shrink to, bring the output to its end.
+        // What closes something first, then what is plain.
         let rank = |id: &u32| {
             let bytes = vocabulary.bytes(*id);
             let closes = vocabulary.kind(*id) == TokenKind::Special
@@ -46,9 +51,8 @@ fn walk(matcher: &mut Matcher, choices: &[u32]) -> Option<String> {
         all.sort_by_key(rank);
         let closing = all.iter().take_while(|id| rank(id) == 0).count();
         let long: Vec<u32> = all.iter().copied().filter(|id| *id > 256).collect();
-        // Late in the output only what closes something.
         let pool = match () {
-            () if step > choices.len() / 3 && closing > 0 => &all[..closing],
+            () if step >= wild && closing > 0 => &all[..closing],
             () if choice % 3 > 0 && !long.is_empty() => &long,
             () => &all,
         };
@@ -59,46 +63,58 @@ fn walk(matcher: &mut Matcher, choices: &[u32]) -> Option<String> {
     None
 }
 
+/// Spreads a number over all numbers.
+fn mix(number: u64) -> u64 {
+    let a = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let b = (a ^ (a >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (b ^ (b >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 8
+}
+
 pub(super) fn accepted_is_read(family: &dyn Family, trial: &Trial) -> Result<(), String> {
     let has_calls = has_place(&family.manifest().format, &[Thing::Call]);
     let choices =
         if has_calls { vec![ToolChoice::Auto, ToolChoice::Required] } else { vec![ToolChoice::Auto] };
     let choice = prop::sample::select(choices);
-    let words = prop::collection::vec(any::<u32>(), 240..320);
+    // A failure shrinks to the fewest wild steps, and keeps its seed.
+    let seed = any::<u64>().no_shrink();
     let vocabulary = vocabulary::pieces(&family.manifest().format).map_err(|error| error.to_string())?;
-    hold(trial, &(sample(0..1), choice, any::<bool>(), words), |(sample, choice, parallel, words)| {
-        let plan = Plan { tools: sample.tools, choice, parallel, reasoning: true };
-        let mut matcher = matcher(family, &plan, &vocabulary).or_else(fail)?;
-        let Some(text) = walk(&mut matcher, &words) else {
-            return Err(TestCaseError::reject("the walk did not come to an end"));
-        };
-        let events = parse_text(family, &plan, &text)?;
-        let turn: Turn = events.iter().cloned().collect();
-        let wrong = |what: String| {
-            fail(format!("the grammar accepts {text:?}\n{what}; it reads as\n{}", show(&events)))
-        };
-        if !turn.malformed.is_empty() {
-            return wrong("but a part of it is called malformed".into());
-        }
-        for call in &turn.calls {
-            let value: Result<serde_json::Value, _> = serde_json::from_str(&call.arguments);
-            if !call.complete || !value.is_ok_and(|value| value.is_object()) {
-                return wrong(format!("but the call of `{}` is not complete", call.name));
+    hold(
+        trial,
+        &(0..120usize, seed, sample(0..1), choice, any::<bool>()),
+        |(wild, seed, sample, choice, parallel)| {
+            let plan = Plan { tools: sample.tools, choice, parallel, reasoning: true };
+            let mut matcher = matcher(family, &plan, &vocabulary).or_else(fail)?;
+            let Some(text) = walk(&mut matcher, wild, seed) else {
+                return Err(TestCaseError::reject("the walk did not come to an end"));
+            };
+            let events = parse_text(family, &plan, &text)?;
+            let turn: Turn = events.iter().cloned().collect();
+            let wrong = |what: String| {
+                fail(format!("the grammar accepts {text:?}\n{what}; it reads as\n{}", show(&events)))
+            };
+            if !turn.malformed.is_empty() {
+                return wrong("but a part of it is called malformed".into());
             }
-        }
-        if events.iter().any(|event| matches!(event, Event::CallStart { known: false, .. })) {
-            return wrong("but it calls a tool that nobody offered".into());
-        }
-        if plan.requires_call() {
-            if turn.calls.is_empty() || !(parallel || turn.calls.len() == 1) {
-                return wrong(format!("but the plan asks for a call, and {} came", turn.calls.len()));
+            for call in &turn.calls {
+                let value: Result<serde_json::Value, _> = serde_json::from_str(&call.arguments);
+                if !call.complete || !value.is_ok_and(|value| value.is_object()) {
+                    return wrong(format!("but the call of `{}` is not complete", call.name));
+                }
             }
-            if !turn.content.is_empty() {
-                return wrong("but there is content beside the required call".into());
+            if events.iter().any(|event| matches!(event, Event::CallStart { known: false, .. })) {
+                return wrong("but it calls a tool that nobody offered".into());
             }
-        }
-        Ok(())
-    })
+            if plan.requires_call() {
+                if turn.calls.is_empty() || !(parallel || turn.calls.len() == 1) {
+                    return wrong(format!("but the plan asks for a call, and {} came", turn.calls.len()));
+                }
+                if !turn.content.is_empty() {
+                    return wrong("but there is content beside the required call".into());
+                }
+            }
+            Ok(())
+        },
+    )
 }
 
 /// Fits the turn to what the format has a place for, and prints it.
