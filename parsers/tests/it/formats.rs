@@ -152,6 +152,37 @@ fn marked_strings() {
 }
 
 #[test]
+fn markers_of_strings_as_tokens() {
+    let format = format("marked");
+    let run = |pieces: &[(&str, bool)], reason| {
+        let pieces: Vec<(&[u8], Option<bool>)> =
+            pieces.iter().map(|(text, special)| (text.as_bytes(), Some(*special))).collect();
+        crate::show(crate::run(&mut *session(&format), "", &pieces, reason))
+    };
+    let quote = ("<|\"|>", true);
+    let open = [("<|tool_call>", true), ("call:get_weather{city:", false), quote];
+    // Text of the same spelling is text, whole or in part.
+    let text = [("a <|\"|> }<|", false), ("\"", false), quote, (",days:3}", false), ("<tool_call|>", true)];
+    assert_eq!(
+        run(&[&open[..], &text].concat(), FinishReason::Stop),
+        "call get_weather {\"city\": \"a <|\\\"|> }<|\\\"\", \"days\": 3}\n"
+    );
+    // The closing marker is missing in front of the token that ends the call, or of the end of the turn.
+    let report = "call get_weather {\"city\": \"Oslo\"}\nbad InvalidArguments \"{city:<|\\\"|>Oslo }\"\n";
+    let missing = [&open[..], &[("Oslo }", false), ("<tool_call|>", true)]].concat();
+    assert_eq!(run(&missing, FinishReason::Stop), report);
+    let stopped = [&open[..], &[("Oslo }", false)]].concat();
+    assert_eq!(run(&stopped, FinishReason::Stop), report);
+    assert!(run(&stopped, FinishReason::Cut).contains("bad CutOff"));
+    // Another call's token inside a string ends the arguments as they stand.
+    let other = [&open[..], &[("Os", false), ("<|tool_call>", true), ("call:now{}", false)]].concat();
+    assert_eq!(
+        run(&other, FinishReason::Stop),
+        "call get_weather {\"city\": \"Os …\ncall now {}\nbad InvalidArguments \"{city:<|\\\"|>Os\"\n"
+    );
+}
+
+#[test]
 fn python_dicts() {
     let call = r#"call get_weather {"city": "it's", "opts": {"k": null, "t": [true, -1.0]}}"#;
     check(
