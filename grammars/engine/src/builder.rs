@@ -179,26 +179,19 @@ impl GrammarBuilder {
 
     /// Text that contains none of these byte strings. Special tokens are not text.
     pub fn text(&mut self, excluded: Vec<Vec<u8>>) -> Result<Expr, GrammarError> {
-        let mut excluded: Vec<Vec<u8>> = excluded.into_iter().filter(|e| !e.is_empty()).collect();
-        excluded.sort_unstable();
-        excluded.dedup();
-        self.terminal(&TerminalSpec::FreeText { excluded, patterns: Vec::new() })
+        self.text_without(excluded, None)
     }
 
-    /// The same without a match of any of these patterns.
+    /// The same without a match of this pattern, all of whose matches end in ASCII.
     pub(crate) fn text_without(
         &mut self,
         excluded: Vec<Vec<u8>>,
-        patterns: &[Hir],
+        without: Option<Hir>,
     ) -> Result<Expr, GrammarError> {
-        if patterns.is_empty() {
-            return self.text(excluded);
-        }
         let mut excluded: Vec<Vec<u8>> = excluded.into_iter().filter(|e| !e.is_empty()).collect();
         excluded.sort_unstable();
         excluded.dedup();
-        let patterns = patterns.iter().map(|hir| Pattern { hir: hir.clone(), search: true }).collect();
-        self.terminal(&TerminalSpec::FreeText { excluded, patterns })
+        self.terminal(&TerminalSpec::FreeText { excluded, without })
     }
 
     /// Raw text up to, but without, the first of its terminators.

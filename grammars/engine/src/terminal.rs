@@ -3,7 +3,7 @@
 use crate::GrammarError;
 use crate::automaton::{
     Automaton, Both, Escapes, Explicit, FreeText, JsonString, LazyDfa, LengthBounds, Not, NotWords, Number,
-    RawText, Regex, number_dfa,
+    RawText, Regex, Without, number_dfa,
 };
 use regex_syntax::hir::{Hir, HirKind, Repetition};
 use rustc_hash::FxHashMap;
@@ -57,8 +57,8 @@ pub(crate) enum TerminalSpec {
     Regex(Pattern),
     FreeText {
         excluded: Vec<Vec<u8>>,
-        /// No part of the text matches any of these.
-        patterns: Vec<Pattern>,
+        /// No part of the text matches it; matches end in ASCII.
+        without: Option<Hir>,
     },
     RawText {
         terminators: Vec<Vec<u8>>,
@@ -92,8 +92,8 @@ impl TerminalSpec {
         };
         match self {
             TerminalSpec::Regex(p) => format!("regex {:?}", patterns(std::slice::from_ref(p))),
-            TerminalSpec::FreeText { excluded, patterns: p } => {
-                format!("text {excluded:?} {:?}", patterns(p))
+            TerminalSpec::FreeText { excluded, without } => {
+                format!("text {excluded:?} {:?}", without.as_ref().map(Hir::to_string))
             }
             TerminalSpec::RawText { terminators, rules: r } => format!("raw {terminators:?} {}", rules(r)),
             TerminalSpec::JsonString { escapes, quote, rules: r } => {
@@ -160,13 +160,12 @@ impl TerminalSpec {
         };
         let (automaton, rules): (Box<dyn Automaton>, Option<&TextRules>) = match spec {
             TerminalSpec::Regex(p) => (Box::new(Regex::new(&p.hir, p.search, None)?), None),
-            TerminalSpec::FreeText { excluded, patterns } => {
-                let mut text: Box<dyn Automaton> = Box::new(FreeText::new(excluded)?);
-                for p in patterns {
-                    let without = Not(Box::new(Regex::new(&p.hir, p.search, None)?));
-                    text = Box::new(Explicit::new(&Both(text, Box::new(without)), None)?);
+            TerminalSpec::FreeText { excluded, without } => {
+                let text = FreeText::new(excluded)?;
+                match without {
+                    None => (Box::new(text), None),
+                    Some(hir) => (Box::new(Without::new(text, Regex::new(hir, true, None)?)), None),
                 }
-                (text, None)
             }
             TerminalSpec::Number(number) => (Box::new(number_dfa(number)?), None),
             TerminalSpec::RawText { terminators, rules } => {

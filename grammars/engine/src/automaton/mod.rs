@@ -23,7 +23,7 @@ pub(crate) use json_string::JsonString;
 pub(crate) use lengths::{LengthBounds, Lengths};
 pub(crate) use number::{Bound, Decimal, Number, number_dfa};
 pub(crate) use regex::Regex;
-pub(crate) use text::{FreeText, NotWords, RawText, narrow};
+pub(crate) use text::{FreeText, NotWords, RawText, Without, narrow};
 
 /// What a byte does to a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Free text in UTF-8: text without given strings in it, raw text up to a terminator, text other than given words.
 
 use super::lengths::Lengths;
-use super::{Automaton, Classes, Step, is_lead, utf8};
+use super::{Automaton, Classes, Regex, Step, is_lead, utf8};
 use crate::GrammarError;
 use std::collections::VecDeque;
 
@@ -127,6 +127,57 @@ impl Automaton for FreeText {
 
     fn classes(&self) -> Classes {
         self.finder.classes()
+    }
+}
+
+/// Free text that holds no match of a pattern whose matches end in ASCII.
+pub(crate) struct Without {
+    text: FreeText,
+    pattern: Regex,
+}
+
+impl Without {
+    /// `pattern` finds its matches anywhere in a text.
+    pub(crate) fn new(text: FreeText, pattern: Regex) -> Without {
+        Without { text, pattern }
+    }
+}
+
+impl Automaton for Without {
+    fn start(&self, out: &mut Vec<u32>) {
+        self.text.start(out);
+        let mut inner = Vec::new();
+        self.pattern.start(&mut inner);
+        out.extend(inner);
+    }
+
+    fn step(&self, state: &[u32], byte: u8, out: &mut Vec<u32>) -> Step {
+        let (text, pattern) = state.split_at(2);
+        let step = self.text.step(text, byte, out);
+        let mut inner = Vec::new();
+        // Between characters both may end, and inside one no match ends: what is not dead is alive.
+        if step == Step::Dead
+            || self.pattern.step(pattern, byte, &mut inner) == Step::Dead
+            || self.pattern.accepts(&inner)
+        {
+            return Step::Dead;
+        }
+        out.extend(inner);
+        step
+    }
+
+    fn accepts(&self, state: &[u32]) -> bool {
+        self.text.accepts(&state[..2])
+    }
+
+    fn lengths(&self, _: &[u32]) -> Lengths {
+        Lengths::AtLeast(0)
+    }
+
+    fn classes(&self) -> Classes {
+        let mut classes = self.text.classes();
+        classes.refine(&self.pattern.classes());
+        classes
     }
 }
 
@@ -290,6 +341,26 @@ mod tests {
         assert_eq!(run(&d, b"<call!"), None);
         assert_eq!(run(&d, &[0xc3]), Some(false));
         assert_eq!(run(&d, &[0xff]), None);
+    }
+
+    #[test]
+    fn free_text_without_a_pattern() {
+        let hir = regex_syntax::parse(r"\[ *(?:ab|é)\(|(?:\A|\n)\[[a-z]+\(").expect("parses");
+        let text = FreeText::new(&[b"<c>".to_vec()]).expect("small");
+        let d = LazyDfa::new(Box::new(Without::new(text, Regex::new(&hir, true, None).expect("builds"))));
+        for (text, expected) in [
+            ("x [ab] [x( é", Some(true)),
+            ("[ab", Some(true)),
+            ("x [ ab(", None),
+            ("x[é(", None),
+            ("[x(", None),
+            ("a\n[x(", None),
+            ("a <c>", None),
+            ("a <c", Some(true)),
+        ] {
+            assert_eq!(run(&d, text.as_bytes()), expected, "{text}");
+        }
+        assert_eq!(run(&d, &[b'[', 0xc3]), Some(false));
     }
 
     #[test]

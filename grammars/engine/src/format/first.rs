@@ -1,6 +1,6 @@
 //! What starts a call: literals, or a name between marks that text has, too.
 
-use toolglot_format::{Format, Lit};
+use toolglot_format::{Format, Lit, Plan};
 
 /// Adds the literals that start a call anywhere in the format.
 pub(super) fn call_starts(node: &Format, out: &mut Vec<String>) {
@@ -16,22 +16,36 @@ pub(super) fn call_starts(node: &Format, out: &mut Vec<String>) {
     }
 }
 
-/// Adds regular expressions for what starts a call that nothing frames but marks of ordinary text, such as the
-/// `[get_weather(` of a list of Python calls. Parsers look through white space there.
-pub(super) fn bare_starts(format: &Format, out: &mut Vec<String>) {
-    walk(format, None, out);
+/// A regular expression for what starts a call that nothing frames but marks of ordinary text, such as the
+/// `[get_weather(` of a list of Python calls. As parsers take them: a planned tool's name anywhere, another at the
+/// start of a line, with any white space around it.
+pub(super) fn bare_starts(format: &Format, plan: &Plan) -> Option<String> {
+    let mut marks = Vec::new();
+    walk(format, None, &mut marks);
+    let names: Vec<String> = plan.tools.iter().map(|tool| regex_syntax::escape(&tool.name)).collect();
+    let names = names.join("|");
+    let mut ways = Vec::new();
+    for (before, behind) in marks {
+        let (before, behind) = (regex_syntax::escape(before), regex_syntax::escape(behind));
+        ways.push(format!(r"(?:\A|\n){before}{WS}[A-Za-z0-9_\-.:/]+{WS}{behind}"));
+        if !names.is_empty() {
+            ways.push(format!("{before}{WS}(?:{names}){WS}{behind}"));
+        }
+    }
+    (!ways.is_empty()).then(|| ways.join("|"))
 }
 
-/// `before`: the short literal in front of the node, where no marker stands before that.
-fn walk(node: &Format, before: Option<&Lit>, out: &mut Vec<String>) {
+const WS: &str = r"[ \t\r\n]*";
+
+/// Adds the marks around names. `before`: the short literal in front of the node, where no marker stands before that.
+fn walk<'a>(node: &'a Format, before: Option<&'a Lit>, out: &mut Vec<(&'a str, &'a str)>) {
     match node {
         Format::Lenient(_) => {}
         Format::Call(inner) => {
             let (Some(before), Some(behind)) = (before, behind_name(inner)) else { return };
-            let (before, behind) = (regex_syntax::escape(before.text.trim()), regex_syntax::escape(behind));
-            let start = format!(r"{before}[ \t\r\n]*[A-Za-z0-9_\-.:/]+[ \t\r\n]*{behind}");
-            if !out.contains(&start) {
-                out.push(start);
+            let marks = (before.text.trim(), behind);
+            if !out.contains(&marks) {
+                out.push(marks);
             }
         }
         Format::Seq(nodes) => {

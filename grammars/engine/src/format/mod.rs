@@ -50,13 +50,13 @@ impl Grammar {
         let mut starts = Vec::new();
         call_starts(format, &mut starts);
         let specials = format.specials().into_iter().map(str::to_owned).collect();
-        let mut bare = Vec::new();
-        bare_starts(format, &mut bare);
-        let bare = bare.iter().map(|pattern| {
-            let error = |e: regex_syntax::Error| refuse("call", format!("`{pattern}`: {e}"));
-            regex_syntax::parse(pattern).map_err(error)
-        });
-        let bare = bare.collect::<Result<_, _>>()?;
+        let bare = match bare_starts(format, plan) {
+            Some(pattern) => Some(
+                regex_syntax::parse(&pattern)
+                    .map_err(|error| GrammarError::Regex { pattern, reason: error.to_string() })?,
+            ),
+            None => None,
+        };
         let arguments = FxHashMap::default();
         let mut lowering = Lowering { b: &mut builder, tools: &tools, starts, bare, specials, arguments };
         let root = lowering.node(&strict, None, &[])?;
@@ -71,7 +71,7 @@ struct Lowering<'a> {
     /// Literals that start a call.
     starts: Vec<String>,
     /// What starts a call that no marker frames.
-    bare: Vec<Hir>,
+    bare: Option<Hir>,
     /// Every spelling of a special token.
     specials: Vec<String>,
     /// Argument objects made so far, by tool and notation.
@@ -92,7 +92,7 @@ impl<'a> Lowering<'a> {
             Format::Text(text) => {
                 let excluded = follow.iter().chain(&text.excluding).chain(&self.starts);
                 let excluded = excluded.map(|s| s.clone().into_bytes()).collect();
-                self.b.text_without(excluded, &self.bare)?
+                self.b.text_without(excluded, self.bare.clone())?
             }
             Format::Name(name) => {
                 let (tool, _) = self.tool(tool, "name")?;
