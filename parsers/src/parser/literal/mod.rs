@@ -5,14 +5,15 @@
 //! in one way only, is read so and remembered as mended: a delimiter that is missing, a bracket too many, a
 //! word without quotes. Where there is no such way, the reader of broken JSON takes over.
 
+mod single;
 mod strings;
 
 use toolglot_schema::TypeSet;
 
-use super::escape::escape;
 use super::is_ws;
 use super::number::number;
 use crate::program::{Markers, Scan};
+pub(super) use single::literal;
 
 /// Where JSON text goes.
 pub(super) trait Sink {
@@ -722,71 +723,9 @@ fn starts_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }
 
-impl Sink for String {
-    fn json(&mut self, text: &str) {
-        self.push_str(text);
-    }
-
-    fn escaped(&mut self, bytes: &[u8], _at: u64) {
-        for c in String::from_utf8_lossy(bytes).chars() {
-            match c {
-                '"' | '\\' | '\0'..' ' => self.push_str(escape(c as u8)),
-                _ => self.push(c),
-            }
-        }
-    }
-
-    fn raw(&mut self, bytes: &[u8], _at: u64) {
-        self.push_str(&String::from_utf8_lossy(bytes));
-    }
-}
-
-/// One Python literal as JSON text, if the text is one.
-pub(super) fn literal(text: &str) -> Option<String> {
-    let mut reader = Literal { form: Form::Single, at: At::Value, ..Literal::default() };
-    let around = Around { ends: &|_| false, markers: None, plain: false, types: &|_| TypeSet::ALL };
-    let mut out = String::new();
-    let (used, met) = reader.run(text.as_bytes(), 0, &around, &mut out);
-    if met == Met::More {
-        match reader.at {
-            At::Word => {
-                let _ = reader.end_word(&mut out);
-            }
-            At::Quotes { seen: 2, .. } => reader.empty_text(&mut out),
-            _ => {}
-        }
-    }
-    let whole = reader.valid && !reader.mended && reader.at == At::Done && used == text.len();
-    whole.then_some(out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_literals() {
-        for (python, json) in [
-            (r"'a\'b\n'", Some(r#""a'b\n""#)),
-            ("\"it's\"", Some(r#""it's""#)),
-            ("'''a'b'''", Some(r#""a'b""#)),
-            ("''", Some(r#""""#)),
-            ("[1, 2.50, -3, True, None, (1,), {}]", Some("[1, 2.50, -3, true, null, [1], {}]")),
-            ("{'a': {'b': [\"x\"]}, 1: 'y',}", Some(r#"{"a": {"b": ["x"]}, "1": "y"}"#)),
-            ("0x1F", Some("31")),
-            (".5", Some("0.5")),
-            ("1_000", Some("1000")),
-            ("007", Some("7")),
-            ("hello", None),
-            ("[1", None),
-            ("[1}]", None),
-            ("1 2", None),
-            ("'a' b", None),
-            ("'it's'", None),
-        ] {
-            assert_eq!(literal(python).as_deref(), json, "{python}");
-        }
-    }
 
     /// Reads keyword arguments in pieces.
     fn keywords(text: &str, chunk: usize, types: &dyn Fn(&str) -> TypeSet) -> (String, Met, bool) {
