@@ -37,6 +37,7 @@
 //! ```
 
 pub mod folder;
+pub mod live;
 mod model;
 pub mod openai;
 mod session;

@@ -153,6 +153,14 @@ impl Bench {
         Ok((Bench::new(registry, homes)?, ids, findings))
     }
 
+    /// The same workbench over other families, one of which is at `home`.
+    #[must_use]
+    pub fn with(mut self, registry: Registry, id: &str, home: &Path) -> Bench {
+        self.registry = registry;
+        self.homes.insert(id.to_owned(), home.to_owned());
+        self
+    }
+
     /// The families.
     pub fn registry(&self) -> &Registry {
         &self.registry

@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 use toolglot::Registry;
+use toolglot::live::{Change, LiveRegistry, Watcher};
 use toolglot_workbench::laws::Samples;
 use toolglot_workbench::{Bench, Checks, FamilyReport, Finding};
 
@@ -23,7 +26,13 @@ pub(crate) struct Args {
     /// Which samples the laws take
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
+    /// Check again whenever a file changes, until interrupted; a broken file leaves the family as it was
+    #[arg(long)]
+    watch: bool,
 }
+
+/// How often files are looked at.
+const INTERVAL: Duration = Duration::from_millis(300);
 
 pub(crate) fn run(args: &Args, registry: Registry, out: &mut Output) -> Result<ExitCode> {
     let (bench, ids, findings) = Bench::of_places(registry, &args.places).map_err(|why| anyhow!(why))?;
@@ -32,7 +41,29 @@ pub(crate) fn run(args: &Args, registry: Registry, out: &mut Output) -> Result<E
     samples.seed = args.seed.unwrap_or(samples.seed);
     let checks = Checks { samples, ..Checks::default() };
     let reports = bench.check(&ids, &checks);
-    tell(&findings, &reports, out)
+    let code = tell(&findings, &reports, out)?;
+    if args.watch { watch(&args.places, bench, &checks, out) } else { Ok(code) }
+}
+
+/// Checks what changes.
+fn watch(places: &[PathBuf], mut bench: Bench, checks: &Checks, out: &mut Output) -> Result<ExitCode> {
+    let live = Arc::new(LiveRegistry::new(bench.registry().clone()));
+    let mut watcher = Watcher::of_folders(live.clone(), places.to_vec());
+    loop {
+        std::thread::sleep(INTERVAL);
+        for change in watcher.poll() {
+            match change {
+                Change::Loaded { id, path } => {
+                    bench = bench.with(Registry::clone(&live.get()), &id, &path);
+                    tell(&[], &bench.check(&[id], checks), out)?;
+                }
+                Change::Kept { path, error } => out.emit(
+                    || json!({"folder": path, "kept": true, "error": error.to_string()}),
+                    || format!("{error}\n{}: kept as it was\n", path.display()),
+                )?,
+            }
+        }
+    }
 }
 
 /// Prints what was found, and a line for each family.

@@ -27,7 +27,7 @@ fn walk(matcher: &mut Matcher, wild: usize, seed: u64) -> Option<String> {
     let mut text = Vec::new();
     for step in 0..STEPS {
         let choice = mix(seed.wrapping_add(step as u64));
-        if matcher.is_complete() || matcher.is_accepting() && (step >= wild || choice % 7 == 0) {
+        if matcher.is_complete() || matcher.is_accepting() && (step >= wild || choice.is_multiple_of(7)) {
             return String::from_utf8(text).ok();
         }
         matcher.mask(&mut mask).ok()?;
@@ -53,7 +53,7 @@ fn walk(matcher: &mut Matcher, wild: usize, seed: u64) -> Option<String> {
         let long: Vec<u32> = all.iter().copied().filter(|id| *id > 256).collect();
         let pool = match () {
             () if step >= wild && closing > 0 => &all[..closing],
-            () if choice % 3 > 0 && !long.is_empty() => &long,
+            () if !choice.is_multiple_of(3) && !long.is_empty() => &long,
             () => &all,
         };
         let token = *pool.get((choice / 21) as usize % pool.len().max(1))?;
