@@ -122,7 +122,8 @@ pub enum MalformedReason {
     CutOff,
     /// A call's frame holds no name; the bytes are also given as content.
     NoName,
-    /// The arguments are not JSON; they are also given as the call's arguments.
+    /// The arguments are not as the format writes them; they are also given as the call's arguments, as far as
+    /// they came or, where they could be mended in one way only, mended (then the call is complete).
     InvalidArguments,
     /// A closing marker without its opening one, or framing out of place.
     StrayMarker,

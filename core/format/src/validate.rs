@@ -91,6 +91,9 @@ fn check(node: &Format, path: &str, place: Place) -> Result<(), FormatError> {
         {
             return fail("bare keys and marked strings stand in `args.json` only");
         }
+        Format::Value(ValueNode { notation, .. }) if !notation.is_json() => {
+            return fail("values between markers are JSON; leave `strings` and `words` out");
+        }
         Format::Args(Args::Elements(elements)) => {
             if elements.prefix.spellings().any(str::is_empty) {
                 return fail("the prefix of the elements is empty");
@@ -289,6 +292,9 @@ mod tests {
         let marked = json!({"strings": {"marked": "<escape>"}});
         let object = json!({"call": {"object": {"members": [{"key": "n", "is": "name"}, {"key": "a", "is": "args"}], "notation": marked}}});
         assert!(error(object).contains("`args.json` only"));
+        let value = json!({"seq": [{"key": {}}, {"value": {"notation": {"words": "python"}}}]});
+        let value = json!({"call": {"seq": [{"name": {}}, {"args": {"tagged": {"param": value}}}]}});
+        assert!(error(value).contains("are JSON"));
         let empty = json!({"call": {"seq": [{"name": {}}, {"args": {"json": {"keys": "bare", "strings": {"marked": ""}}}}]}});
         assert_eq!(error(empty), "format.call.seq[1]: the marker of strings is empty");
     }
