@@ -13,6 +13,7 @@ mod parser;
 mod print;
 mod program;
 mod registry;
+mod response_template;
 mod session;
 
 pub use builtin::BuiltinFamily;
@@ -22,6 +23,7 @@ pub use parser::Parser;
 pub use print::{PrintError, Printed, print, print_parts, to_text};
 pub use program::Program;
 pub use registry::{Registry, RegistryError};
+pub use response_template::{ResponseTemplateError, from_response_template};
 pub use session::{Session, SessionOptions};
 #[doc(no_inline)]
 pub use toolglot_format::Format;

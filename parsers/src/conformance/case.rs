@@ -139,6 +139,11 @@ impl Case {
             || self.test.contains("tool_choice_none")
     }
 
+    /// The response template that the output is to be read with, if the case brings one.
+    pub(super) fn response_template(&self) -> Option<&Value> {
+        self.note.get("response_template").filter(|template| template.is_object())
+    }
+
     pub(super) fn flag(&self, name: &str) -> Option<bool> {
         self.note.get(name).and_then(Value::as_bool)
     }

@@ -18,11 +18,12 @@ pub use known::{Known, KnownError, Reason};
 pub use report::{Report, Row};
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::Serialize;
 use toolglot_format::{Event, Format, Turn};
 
-use crate::{Family, Registry};
+use crate::{DataFamily, Family, Registry, from_response_template};
 
 /// A way to cut an output into pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -72,7 +73,16 @@ pub fn run(registry: &Registry, cases: &[Case], only: Option<&str>) -> Report {
     let only = only.map(|id| registry.get(id).map_or(id, |family| family.manifest().id.as_str()));
     let mut report = Report::default();
     let mut stops = BTreeSet::new();
-    let family_of = |case: &Case| registry.get(case.family_name());
+    // A case that brings a response template is read with that.
+    let family_of = |case: &Case| -> Option<Arc<dyn Family>> {
+        match case.response_template() {
+            Some(template) => {
+                let manifest = from_response_template(template, "response_template").ok()?;
+                Some(Arc::new(DataFamily::new(manifest, None, None)))
+            }
+            None => registry.get(case.family_name()).cloned(),
+        }
+    };
     for case in cases {
         if family_of(case).is_some_and(|family| run::holds_stop(case, family.manifest())) {
             stops.insert((case.project(), case.family.as_str()));
