@@ -10,7 +10,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use toolglot_format::{Manifest, Plan};
 use toolglot_grammar::{GrammarCache, Token, TokenKind, Vocabulary, VocabularyError};
-use toolglot_parsers::{DetectError, Detection, Family, Registry};
+use toolglot_parsers::{
+    DataFamily, DetectError, Detection, Family, Registry, ResponseTemplateError, from_response_template,
+};
 use toolglot_sampler::{StopConfig, TokenBytes};
 
 use crate::session::{Constraint, Reader, Session, SessionError, SessionSettings};
@@ -55,6 +57,14 @@ pub enum ModelError {
         dir: PathBuf,
         /// Which.
         source: DetectError,
+    },
+    /// No family fits, and the checkpoint's own response template cannot be read as one.
+    #[error("{}: no family fits, and tokenizer_config.json: {source}; name a family", dir.display())]
+    ResponseTemplate {
+        /// The model's folder.
+        dir: PathBuf,
+        /// Why.
+        source: ResponseTemplateError,
     },
     /// No family fits.
     #[error("{}: no family fits its chat template; name one of: {known}", dir.display())]
@@ -119,7 +129,7 @@ impl Model {
         let source = own_template.as_ref().ok().and_then(|template| template.source(true).ok());
         let family = match family {
             Some(id) => named(registry, id)?,
-            None => detected(dir, registry, source, &names)?.family,
+            None => detected(dir, registry, source, &names, &tokenizer_config)?.family,
         };
         let family = fitted(family, &names, source);
         let template = match (own_template, family.template()) {
@@ -264,7 +274,8 @@ pub fn detect_dir(dir: impl AsRef<Path>, registry: &Registry) -> Result<Detectio
         }
         Err(error) => return Err(ModelError::File { path, why: error.to_string() }),
     };
-    detected(dir, registry, template.source(true).ok(), &Names::of(&tokens))
+    let config = read_json(dir, "tokenizer_config.json")?.unwrap_or_default();
+    detected(dir, registry, template.source(true).ok(), &Names::of(&tokens), &config)
 }
 
 /// The added and special tokens by spelling: all that detection and EOS need, without a token trie.
@@ -291,12 +302,26 @@ fn detected(
     registry: &Registry,
     template: Option<&str>,
     names: &Names,
+    tokenizer_config: &Map<String, Value>,
 ) -> Result<Detection, ModelError> {
-    registry
+    let found = registry
         .detect(template, &|token| names.get(token).is_some())
-        .map_err(|source| ModelError::Ambiguous { dir: dir.to_owned(), source })?
-        .ok_or_else(|| ModelError::NoFamily { dir: dir.to_owned(), known: known(registry) })
+        .map_err(|source| ModelError::Ambiguous { dir: dir.to_owned(), source })?;
+    match (found, tokenizer_config.get(RESPONSE_TEMPLATE)) {
+        (Some(found), _) => Ok(found),
+        // A checkpoint that nobody knows may say itself how its replies are cut.
+        (None, Some(template)) => {
+            let manifest = from_response_template(template, RESPONSE_TEMPLATE)
+                .map_err(|source| ModelError::ResponseTemplate { dir: dir.to_owned(), source })?;
+            let family: Arc<dyn Family> = Arc::new(DataFamily::new(manifest, None, None));
+            Ok(Detection { family, score: 0, evidence: vec![RESPONSE_TEMPLATE.into()] })
+        }
+        (None, None) => Err(ModelError::NoFamily { dir: dir.to_owned(), known: known(registry) }),
+    }
 }
+
+/// The entry of `tokenizer_config.json` that says how replies are cut, and the id of the family that it makes.
+const RESPONSE_TEMPLATE: &str = "response_template";
 
 /// The family with the suffix that the checkpoint's markers have: as its special tokens say, or else its template.
 fn fitted(family: Arc<dyn Family>, names: &Names, template: Option<&str>) -> Arc<dyn Family> {
@@ -361,7 +386,6 @@ fn eos_ids(
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use toolglot_parsers::DataFamily;
 
     use super::*;
 
@@ -410,5 +434,28 @@ mod tests {
         assert_eq!(turn(&spelled), "<assistant:x>");
         let silent = open(&checkpoint(&[], None));
         assert_eq!(turn(&silent), "<assistant:opensource>");
+    }
+    #[test]
+    fn a_checkpoint_that_nobody_knows_may_bring_a_response_template() {
+        let dir = checkpoint(&["<eos>"], Some("{{ messages }}"));
+        let open = || Model::from_dir(dir.path(), &registry(), None).map(|model| model.family().clone());
+        assert!(matches!(open(), Err(ModelError::NoFamily { .. })));
+        let call = json!({"open_pattern": "<call>(?P<name>\\w+)", "close": "</call>", "content": "json",
+            "transform": {"function": {"name": "{name}", "arguments": "{content}"}}});
+        let write = |call: &Value| {
+            let template =
+                json!({"start_anchor": "<s>", "fields": {"tool_calls": call, "content": {"close": "<eos>"}}});
+            let config = json!({"response_template": template}).to_string();
+            fs::write(dir.path().join("tokenizer_config.json"), config).unwrap();
+        };
+        write(&call);
+        let family = open().unwrap();
+        assert_eq!(family.manifest().turn.open, "<s>");
+        assert!(family.manifest().format.has_call());
+        let mut unreadable = call;
+        unreadable["open_pattern"] = "<call.+>".into();
+        write(&unreadable);
+        let error = open().err().unwrap().to_string();
+        assert!(error.contains("response_template/fields/tool_calls/open_pattern"), "{error}");
     }
 }

@@ -187,8 +187,10 @@ impl<'a> Writer<'a> {
             false => body.strip_suffix(close).or_else(|| body.trim_end().strip_suffix(close)),
         };
         let body = without(close).or_else(|| without(close.trim_end())).unwrap_or(body);
+        // A stop ends the turn, whatever white space the template writes behind it.
         let stops = manifest.stops.tokens.iter();
-        Ok(stops.fold(body, |body, stop| body.strip_suffix(stop.as_str()).unwrap_or(body)).to_owned())
+        let ended = |body: &str, stop: &str| body.trim_end().strip_suffix(stop).map(str::len);
+        Ok(stops.fold(body, |body, stop| ended(body, stop).map_or(body, |end| &body[..end])).to_owned())
     }
 
     /// A conversation as the template writes it, up to where the next turn begins; and what it writes.
