@@ -280,7 +280,7 @@ impl Machine {
         let mut rest = inner;
         while let Some(&first) = rest.first() {
             let at = at + (inner.len() - rest.len()) as u64;
-            if !self.inner.begun() && is_ws(first) {
+            if self.inner.valid && !self.inner.begun() && is_ws(first) {
                 rest = &rest[1..];
                 continue;
             }

@@ -46,6 +46,12 @@ fn hermes_malformed() {
             r#"bad NoName "<tool_call>\nnothing here\n</tool_call>""#,
         ],
     );
+    // A string that holds no JSON, given out as it stands.
+    check(
+        "hermes",
+        "<tool_call>{\"name\": \"now\", \"arguments\": \" : x  y \"}</tool_call>",
+        &["call now : x  y  …", "bad InvalidArguments \"\\\" : x  y \\\"\""],
+    );
 }
 
 #[test]
