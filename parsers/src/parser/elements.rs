@@ -15,6 +15,9 @@ use crate::program::{ElementRules, Found, Program, RegionId, RegionKind, Search,
 /// A tag longer than this is none.
 const MAX_TAG: usize = 256;
 
+/// Elements are not nested deeper than this; a tag further in is text.
+const MAX_DEPTH: usize = 128;
+
 /// What an element holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Holds {
@@ -50,6 +53,8 @@ pub(super) struct ElementsState {
     tag: Vec<u8>,
     /// Length of the prefix in it; 0 outside tags.
     prefix: usize,
+    /// It can be an element's no more, only an end.
+    foreign: bool,
 }
 
 impl Machine {
@@ -101,34 +106,41 @@ impl Machine {
             if let Some(over) = over.filter(|_| !self.closes_innermost(tag)) {
                 return self.leave_elements(p, id, over.prefix, i + 1);
             }
-            match Tag::read(tag) {
-                Tag::Open(name) => {
-                    let name = name.to_owned();
-                    self.open_element(rules, name, end);
-                    return i + 1;
-                }
-                Tag::Close(name) => {
-                    let name = name.to_owned();
-                    self.close_element(&name, end);
-                    return i + 1;
-                }
-                Tag::More => {}
-                Tag::No => {
-                    if rules.ends.iter().any(|over| over.text.starts_with(tag)) {
-                        continue;
+            if !self.elements.foreign {
+                match Tag::read(tag) {
+                    Tag::Open(name) => {
+                        let name = name.to_owned();
+                        self.open_element(rules, name, end);
+                        return i + 1;
                     }
-                    // Text after all: the prefix is, and what follows it is looked at again.
-                    let tag = std::mem::take(&mut self.elements.tag);
-                    let prefix = std::mem::take(&mut self.elements.prefix);
-                    self.element_text(&tag[..prefix], end - tag.len() as u64);
-                    self.at += i as u64 + 1;
-                    self.replay(p, tag[prefix..].to_vec());
-                    self.at -= i as u64 + 1;
-                    return i + 1;
+                    Tag::Close(name) => {
+                        let name = name.to_owned();
+                        self.close_element(&name, end);
+                        return i + 1;
+                    }
+                    Tag::More => continue,
+                    Tag::No => self.elements.foreign = true,
                 }
             }
+            let tag = &self.elements.tag[self.elements.prefix..];
+            if rules.ends.iter().any(|over| over.text.starts_with(tag)) {
+                continue;
+            }
+            // Text after all: the prefix is, and what follows it is looked at again.
+            let (tag, prefix) = self.take_tag();
+            self.element_text(&tag[..prefix], end - tag.len() as u64);
+            self.at += i as u64 + 1;
+            self.replay(p, tag[prefix..].to_vec());
+            self.at -= i as u64 + 1;
+            return i + 1;
         }
         bytes.len()
+    }
+
+    /// The tag in hand, which ends, and the length of its prefix.
+    fn take_tag(&mut self) -> (Vec<u8>, usize) {
+        self.elements.foreign = false;
+        (std::mem::take(&mut self.elements.tag), std::mem::take(&mut self.elements.prefix))
     }
 
     fn closes_innermost(&self, tag: &[u8]) -> bool {
@@ -142,8 +154,7 @@ impl Machine {
     /// chunk belong to it.
     fn leave_elements(&mut self, p: &Program, id: RegionId, action: Option<u16>, used: usize) -> usize {
         self.end_elements();
-        let tag = std::mem::take(&mut self.elements.tag);
-        let prefix = std::mem::take(&mut self.elements.prefix);
+        let (tag, prefix) = self.take_tag();
         let end = self.at + used as u64;
         let start = end - tag.len() as u64;
         // The prefix may have been a special token, which the bytes alone do not show.
@@ -197,7 +208,7 @@ impl Machine {
                 }
                 element.text.extend_from_slice(bytes);
                 if element.holds == Holds::Open {
-                    let Some(first) = element.text.iter().copied().find(|&byte| !is_ws(byte)) else { return };
+                    let Some(first) = bytes.iter().copied().find(|&byte| !is_ws(byte)) else { return };
                     element.holds = match decide(element.place.types, first, false) {
                         How::Text => Holds::Text,
                         How::Json => Holds::Json,
@@ -230,6 +241,9 @@ impl Machine {
         let types = |element: &Element| element.place.types;
         let nested = TypeSet::OBJECT | TypeSet::ARRAY;
         let mut junk = None;
+        if self.elements.open.len() >= MAX_DEPTH {
+            return self.tag_is_text(end);
+        }
         let place = match self.elements.open.last_mut() {
             None => {
                 if let Some(call) = &mut self.call {
@@ -276,8 +290,7 @@ impl Machine {
         if holds == Holds::Text {
             self.args_text("\"");
         }
-        self.elements.tag.clear();
-        self.elements.prefix = 0;
+        self.take_tag();
         self.elements.open.push(Element { name, place, holds, count: 0, text: Vec::new(), text_at: end });
     }
 
@@ -298,14 +311,12 @@ impl Machine {
                 self.end_junk(end);
             }
         }
-        self.elements.tag.clear();
-        self.elements.prefix = 0;
+        self.take_tag();
     }
 
     /// The tag in hand, which ends at offset `end`, is text.
     fn tag_is_text(&mut self, end: u64) {
-        let tag = std::mem::take(&mut self.elements.tag);
-        self.elements.prefix = 0;
+        let (tag, _) = self.take_tag();
         self.element_text(&tag, end - tag.len() as u64);
     }
 
@@ -359,6 +370,11 @@ impl Machine {
     }
 }
 
+/// Whether a byte that is a character can be a part of a name.
+fn may_name(byte: u8) -> bool {
+    std::str::from_utf8(&[byte]).is_ok_and(|text| text == "/" || ElementsArgs::is_name(text))
+}
+
 /// What has come behind a prefix.
 enum Tag<'a> {
     Open(&'a str),
@@ -375,16 +391,9 @@ impl Tag<'_> {
             _ => (rest, false),
         };
         let [name @ .., b'>'] = name else {
-            // The beginning of a name, which may end inside a code point.
-            let whole = match std::str::from_utf8(name) {
-                Ok(name) => name,
-                Err(error) if error.error_len().is_none() => {
-                    std::str::from_utf8(&name[..error.valid_up_to()]).unwrap_or_default()
-                }
-                Err(_) => return Tag::No,
-            };
-            let fits = name.len() < MAX_TAG && (whole.is_empty() || ElementsArgs::is_name(whole));
-            return if fits { Tag::More } else { Tag::No };
+            // What stands before the last byte was looked at when it came; the whole name is at its end.
+            let fits = name.last().is_none_or(|&byte| byte >= 0x80 || may_name(byte));
+            return if fits && name.len() < MAX_TAG { Tag::More } else { Tag::No };
         };
         match std::str::from_utf8(name) {
             Ok(name) if ElementsArgs::is_name(name) && closes => Tag::Close(name),

@@ -223,3 +223,19 @@ fn what_is_printed_parses_back() {
     assert!(matches!(printed(json!({"note": "a]<]ns[>["})), Err(PrintError::Terminator { .. })));
     assert!(matches!(printed(json!({"a b": 1})), Err(PrintError::Arguments { .. })));
 }
+
+#[test]
+fn nesting_has_a_limit() {
+    let got: Turn =
+        run(&mut *open(), "", &[(output(&"[<a>".repeat(1000)).as_bytes(), None)], FinishReason::Stop)
+            .into_iter()
+            .collect();
+    let mut value: Value = serde_json::from_str(&got.calls[0].arguments).unwrap();
+    let mut depth = 0;
+    while let Some(inner) = value.get_mut("a").map(Value::take) {
+        value = inner;
+        depth += 1;
+    }
+    // What stands further in is the text of the innermost element.
+    assert_eq!((depth, value.as_str().unwrap().matches("<a>").count()), (128, 872));
+}
