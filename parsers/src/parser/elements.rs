@@ -15,8 +15,8 @@ use crate::program::{ElementRules, Found, Program, RegionId, RegionKind, Search,
 /// A tag longer than this is none.
 const MAX_TAG: usize = 256;
 
-/// Elements are not nested deeper than this; a tag further in is text.
-const MAX_DEPTH: usize = 128;
+/// Elements are not nested deeper than this, which readers of JSON take; a tag further in is text.
+const MAX_DEPTH: usize = 100;
 
 /// What an element holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
