@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum GrammarError {
     /// A schema keyword, or a combination of keywords, that cannot be enforced exactly.
-    #[error("{pointer}: `{keyword}` cannot be enforced: {reason}")]
+    #[error("{}`{keyword}` cannot be enforced: {reason}", place(pointer))]
     Unsupported {
         /// Where in the schema (JSON pointer, empty for the root), or the rule's name.
         pointer: String,
@@ -64,6 +64,22 @@ pub enum GrammarError {
         /// What was expected.
         message: String,
     },
+    /// A structural tag or another request form that is not what it should be.
+    #[error("{}{reason}", place(pointer))]
+    Request {
+        /// Where (JSON pointer, empty for the whole).
+        pointer: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Something is wrong with a schema, a pattern or a grammar inside a request form.
+    #[error("{pointer}: {source}")]
+    Within {
+        /// Where it stands (JSON pointer).
+        pointer: String,
+        /// What is wrong with it.
+        source: Box<GrammarError>,
+    },
     /// A format node without a strict reading.
     #[error("{place}: {reason}")]
     Format {
@@ -114,6 +130,11 @@ pub enum GrammarError {
         /// What the caller has left.
         left: u64,
     },
+}
+
+/// A JSON pointer in front of a message.
+fn place(pointer: &str) -> String {
+    if pointer.is_empty() { String::new() } else { format!("{pointer}: ") }
 }
 
 impl GrammarError {

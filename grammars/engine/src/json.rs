@@ -39,13 +39,15 @@ pub struct JsonStyle {
 }
 
 /// White space between the parts of a JSON text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Whitespace {
     /// The separators as they are, and none elsewhere.
     #[default]
     Exact,
     /// Up to this many white space characters wherever JSON allows them; the separators' own are not required.
     Flexible(u32),
+    /// As `Flexible`, with what this regular expression matches as the white space.
+    Pattern(Box<str>),
 }
 
 impl Default for JsonStyle {
@@ -222,18 +224,19 @@ impl<'a> JsonLowering<'a> {
     }
 
     fn parts(&mut self) -> Result<Parts, GrammarError> {
-        Ok(match self.style.whitespace {
-            Whitespace::Exact => Parts {
-                comma: self.b.bytes(&self.style.item_separator),
-                colon: self.b.bytes(&self.style.key_separator),
-                pad: self.b.empty(),
-            },
-            Whitespace::Flexible(max) => {
-                let pad = self.b.regex(&format!("[ \\n\\r\\t]{{0,{max}}}"))?;
-                let (comma, colon) = (self.b.bytes(","), self.b.bytes(":"));
-                Parts { comma: self.b.seq(&[pad, comma, pad]), colon: self.b.seq(&[pad, colon, pad]), pad }
+        let pad = match &self.style.whitespace {
+            Whitespace::Exact => {
+                return Ok(Parts {
+                    comma: self.b.bytes(&self.style.item_separator),
+                    colon: self.b.bytes(&self.style.key_separator),
+                    pad: self.b.empty(),
+                });
             }
-        })
+            Whitespace::Flexible(max) => self.b.regex(&format!("[ \\n\\r\\t]{{0,{max}}}"))?,
+            Whitespace::Pattern(pattern) => self.b.regex(pattern)?,
+        };
+        let (comma, colon) = (self.b.bytes(","), self.b.bytes(":"));
+        Ok(Parts { comma: self.b.seq(&[pad, comma, pad]), colon: self.b.seq(&[pad, colon, pad]), pad })
     }
 
     /// The JSON texts of a node's values.

@@ -3,7 +3,7 @@
 use crate::GrammarError;
 use crate::automaton::{
     Automaton, Both, Escapes, Explicit, FreeText, JsonString, LazyDfa, LengthBounds, Not, NotWords, Number,
-    RawText, Regex, Without, number_dfa,
+    RawText, Regex, Shortest, Without, number_dfa,
 };
 use regex_syntax::hir::{Hir, HirKind, Repetition};
 use rustc_hash::FxHashMap;
@@ -72,6 +72,8 @@ pub(crate) enum TerminalSpec {
         rules: TextRules,
     },
     Number(Number),
+    /// Texts that follow the rules, but none of whose beginnings does.
+    Shortest(TextRules),
 }
 
 impl TerminalSpec {
@@ -100,6 +102,7 @@ impl TerminalSpec {
                 format!("json {escapes:?} {quote} {}", rules(r))
             }
             TerminalSpec::Number(number) => format!("number {number:?}"),
+            TerminalSpec::Shortest(r) => format!("shortest {}", rules(r)),
         }
     }
 
@@ -168,6 +171,10 @@ impl TerminalSpec {
                 }
             }
             TerminalSpec::Number(number) => (Box::new(number_dfa(number)?), None),
+            TerminalSpec::Shortest(rules) => {
+                let inner = restriction(rules, None)?.unwrap_or(Box::new(FreeText::new(&[])?));
+                (Box::new(Shortest(inner)), None)
+            }
             TerminalSpec::RawText { terminators, rules } => {
                 let raw: Box<dyn Automaton> = Box::new(RawText::new(terminators)?);
                 let bounds = bounds(rules)?;
@@ -230,6 +237,7 @@ impl Terminal {
         }
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         Ok(Terminal {
+            spec: None,
             dfa,
             min,
             max,
@@ -288,10 +296,19 @@ fn restriction(
     Ok(all.map(|explicit| Box::new(explicit) as Box<dyn Automaton>))
 }
 
+/// The automaton over text that the rules (lengths apart) ask for, written out; only their shortest texts if so asked.
+pub(crate) fn explicit(rules: &TextRules, shortest: bool) -> Result<Explicit, GrammarError> {
+    let inner = restriction(rules, None)?.unwrap_or(Box::new(FreeText::new(&[])?));
+    let automaton = if shortest { Box::new(Shortest(inner)) } else { inner };
+    Explicit::new(automaton.as_ref(), None)
+}
+
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 /// A terminal ready to run: its automaton and its length bounds.
 pub(crate) struct Terminal {
+    /// What it was made of.
+    pub(crate) spec: Option<TerminalSpec>,
     pub(crate) dfa: Arc<LazyDfa>,
     pub(crate) min: u64,
     pub(crate) max: Option<u64>,
@@ -483,7 +500,9 @@ pub(crate) fn terminal(spec: &TerminalSpec) -> Result<Arc<Terminal>, GrammarErro
     if let Some(terminal) = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return Ok(Arc::clone(terminal));
     }
-    let terminal = Arc::new(spec.build()?);
+    let mut made = spec.build()?;
+    made.spec = Some(spec.simplified());
+    let terminal = Arc::new(made);
     let mut map = cache.lock().unwrap_or_else(PoisonError::into_inner);
     if map.len() >= CACHE_LIMIT {
         map.retain(|_, terminal| Arc::strong_count(terminal) > 1);

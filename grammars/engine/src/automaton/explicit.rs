@@ -104,6 +104,24 @@ impl Explicit {
     }
 }
 
+impl Explicit {
+    /// The bytes that may come next in a state, and where they lead.
+    pub(crate) fn next(&self, state: u32) -> impl Iterator<Item = (u8, u32)> + '_ {
+        let row = &self.table[state as usize];
+        (0..=255u8).map(|byte| (byte, row[byte as usize])).filter(|&(_, to)| to != NONE)
+    }
+
+    /// Where a byte leads.
+    pub(crate) fn step_to(&self, state: u32, byte: u8) -> Option<u32> {
+        Some(self.table[state as usize][byte as usize]).filter(|&to| to != NONE)
+    }
+
+    /// True if the text may end in a state.
+    pub(crate) fn is_end(&self, state: u32) -> bool {
+        self.accepts[state as usize]
+    }
+}
+
 impl Automaton for Explicit {
     fn start(&self, out: &mut Vec<u32>) {
         out.push(0);
@@ -133,6 +151,32 @@ impl Automaton for Explicit {
 
     fn classes(&self) -> Classes {
         self.classes.clone()
+    }
+}
+
+/// Texts that the automaton accepts, but none of whose beginnings it does.
+pub(crate) struct Shortest(pub(crate) Box<dyn Automaton>);
+
+impl Automaton for Shortest {
+    fn start(&self, out: &mut Vec<u32>) {
+        self.0.start(out);
+    }
+
+    // A state that is alive leads to a first end, and nothing is passed over on the way.
+    fn step(&self, state: &[u32], byte: u8, out: &mut Vec<u32>) -> Step {
+        if self.0.accepts(state) { Step::Dead } else { self.0.step(state, byte, out) }
+    }
+
+    fn accepts(&self, state: &[u32]) -> bool {
+        self.0.accepts(state)
+    }
+
+    fn lengths(&self, state: &[u32]) -> Lengths {
+        self.0.lengths(state)
+    }
+
+    fn classes(&self) -> super::Classes {
+        self.0.classes()
     }
 }
 

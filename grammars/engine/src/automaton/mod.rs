@@ -17,7 +17,7 @@ use rustc_hash::FxHashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-pub(crate) use explicit::{Both, Explicit, Not};
+pub(crate) use explicit::{Both, Explicit, Not, Shortest};
 pub use json_string::Escapes;
 pub(crate) use json_string::JsonString;
 pub(crate) use lengths::{LengthBounds, Lengths};

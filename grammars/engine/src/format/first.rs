@@ -3,7 +3,7 @@
 use toolglot_format::{Format, Lit, Plan};
 
 /// Adds the literals that start a call anywhere in the format.
-pub(super) fn call_starts(node: &Format, out: &mut Vec<String>) {
+pub(crate) fn call_starts(node: &Format, out: &mut Vec<String>) {
     match node {
         Format::Lenient(_) => {}
         Format::Call(inner) => {

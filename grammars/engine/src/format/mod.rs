@@ -5,7 +5,7 @@
 //! writes them. What has no strict reading is refused.
 
 mod elements;
-mod first;
+pub(crate) mod first;
 mod tagged;
 
 use std::borrow::Cow;
@@ -272,7 +272,7 @@ impl<'a> Lowering<'a> {
 /// Texts and other nodes in any order with nothing between them, or white space that may be left out: two
 /// neighbouring texts could spell a marker together, so this writes `rep(alt(others, text))` as
 /// `text (others text)*`, which has the same turns, since text holds white space as well.
-fn texts_apart(rep: &Rep) -> Option<Format> {
+pub(crate) fn texts_apart(rep: &Rep) -> Option<Format> {
     let nothing_between = rep.sep.as_deref().is_none_or(|sep| is_only_ws(sep) && may_be_empty(sep));
     if !nothing_between || rep.max.is_some() || rep.min > 1 {
         return None;
@@ -314,7 +314,7 @@ fn may_be_empty(ws: &Format) -> bool {
 /// A tool's parameters, closed where they say nothing of it: a schema that lists its properties and neither opens nor
 /// combines anything means these properties. An open object lets a model invent parameters without end, and no tool
 /// takes them; OpenAI's strict mode and XGrammar's default read such schemas in the same way.
-fn closed(parameters: &Value) -> Cow<'_, Value> {
+pub(crate) fn closed(parameters: &Value) -> Cow<'_, Value> {
     const OPENING: [&str; 10] = [
         "additionalProperties",
         "unevaluatedProperties",

@@ -4,6 +4,10 @@
 //! |---|---|
 //! | regular expressions | [`Grammar::from_regex`](crate::Grammar::from_regex) |
 //! | GBNF, as llama.cpp has it | [`Grammar::from_gbnf`](crate::Grammar::from_gbnf) |
+//! | Lark, as llguidance has it | [`Grammar::from_lark`](crate::Grammar::from_lark) |
+//! | structural tags, as XGrammar has them | [`Grammar::from_structural_tag`](crate::Grammar::from_structural_tag) |
+//! | OpenAI's `response_format` | [`Grammar::from_response_format`](crate::Grammar::from_response_format) |
+//! | vLLM's `structured_outputs` | [`Grammar::from_structured_outputs`](crate::Grammar::from_structured_outputs) |
 //!
 //! A notation is read exactly or refused: [`GrammarError::Syntax`](crate::GrammarError::Syntax) says where a text does
 //! not parse, [`GrammarError::Unsupported`](crate::GrammarError::Unsupported) names what is understood and cannot be
@@ -11,12 +15,17 @@
 //! [`GrammarError::Limit`](crate::GrammarError::Limit).
 
 mod gbnf;
+mod json;
+mod lark;
 mod lower;
 mod recursion;
-mod regex;
-mod rules;
-mod text;
+pub(crate) mod regex;
+mod request;
+pub(crate) mod rules;
+mod tag;
+pub(crate) mod text;
 
+pub use lark::{LarkOptions, Lexing};
 pub use regex::RegexSyntax;
 
 use crate::grammar::Expr;

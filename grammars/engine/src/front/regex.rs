@@ -104,7 +104,7 @@ fn without_anchors(hir: Hir) -> Hir {
 
 /// An expression as a part of a rule, so that long ones are followed piece by piece. `None` where assertions make
 /// its pieces depend on each other, or where it is nested too deeply to be worth it.
-fn part(hir: &Hir, depth: usize) -> Option<Part> {
+pub(crate) fn part(hir: &Hir, depth: usize) -> Option<Part> {
     const MAX_DEPTH: usize = 50;
     if depth > MAX_DEPTH || !hir.properties().look_set().is_empty() {
         return None;
@@ -140,7 +140,7 @@ mod tests {
             GrammarError::Syntax { line: 1, column: 2, .. }
         ));
         let looks = error("a(?=b)", RegexSyntax::Ecma);
-        assert!(looks.to_string().starts_with("line 1, column 2"), "{looks}");
+        assert!(looks.to_string().starts_with("line 1, column 4"), "{looks}");
         assert!(matches!(error(r"a\bc", RegexSyntax::Rust), GrammarError::Unsupported { .. }));
         assert!(matches!(error("(?-u:\\xff)", RegexSyntax::Rust), GrammarError::Syntax { .. }));
         assert!(matches!(error("a[^\\s\\S]", RegexSyntax::Rust), GrammarError::Empty(_)));

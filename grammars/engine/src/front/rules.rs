@@ -159,11 +159,14 @@ pub(crate) fn nullable(part: &Part, rules: &[bool]) -> bool {
     }
 }
 
+/// A rule's name, where it was first met, and its definition.
+type Named = (String, Place, Option<(Place, Part)>);
+
 /// Rules by name, while their text is read: a rule may be used before it is defined.
 #[derive(Default)]
 pub(super) struct Names {
     ids: FxHashMap<String, usize>,
-    rules: Vec<(String, Place, Option<(Place, Part)>)>,
+    rules: Vec<Named>,
     parts: usize,
 }
 

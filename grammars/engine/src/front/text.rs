@@ -58,10 +58,6 @@ impl<'a> Cursor<'a> {
         self.place
     }
 
-    pub(super) fn offset(&self) -> usize {
-        self.at
-    }
-
     pub(super) fn rest(&self) -> &'a str {
         &self.source[self.at..]
     }

@@ -106,15 +106,16 @@ pub(crate) fn accepts(grammar: &Arc<CompiledGrammar>, text: &str) -> bool {
     matcher.accept_bytes(text.as_bytes()).is_ok() && matcher.is_accepting()
 }
 
-/// The texts over an alphabet that a grammar accepts, found by following it; what it lets begin must have an end.
-pub(crate) fn language(grammar: Grammar, alphabet: &[char], longest: usize) -> BTreeSet<String> {
+/// The texts over an alphabet that a grammar accepts, found by following it; what it lets begin must have an end. `None`
+/// if it can be read in more ways at once than the engine follows, which is an error and no guess.
+pub(crate) fn language(grammar: Grammar, alphabet: &[char], longest: usize) -> Option<BTreeSet<String>> {
     fn follow(
         m: &mut Matcher,
         text: &mut String,
         alphabet: &[char],
         left: usize,
         out: &mut BTreeSet<String>,
-    ) {
+    ) -> bool {
         assert!(m.shortest_completion() < u64::MAX / 4, "no way out behind {text:?}");
         if m.is_accepting() {
             out.insert(text.clone());
@@ -124,18 +125,22 @@ pub(crate) fn language(grammar: Grammar, alphabet: &[char], longest: usize) -> B
             match m.accept_bytes(c.encode_utf8(&mut bytes).as_bytes()) {
                 Ok(()) => {
                     text.push(c);
-                    follow(m, text, alphabet, left - 1, out);
+                    let done = follow(m, text, alphabet, left - 1, out);
                     text.pop();
                     m.rollback(1).unwrap();
+                    if !done {
+                        return false;
+                    }
                 }
                 Err(GrammarError::RejectedBytes { .. }) => {}
+                Err(GrammarError::Limit { .. }) => return false,
                 Err(error) => panic!("behind {text:?}: {error}"),
             }
         }
+        true
     }
     let mut out = BTreeSet::new();
-    follow(&mut matcher(grammar), &mut String::new(), alphabet, longest, &mut out);
-    out
+    follow(&mut matcher(grammar), &mut String::new(), alphabet, longest, &mut out).then_some(out)
 }
 
 /// The texts that rule 0 derives.
