@@ -3,6 +3,10 @@
 //! `fuzz/libfuzzer` runs them under libFuzzer; `tests/replay.rs` runs them over the findings and over
 //! generated inputs in every test run. [`TARGETS`] is the list.
 
+mod grammars;
+
+pub use grammars::{gbnf, lark, regex, request, structural_tag};
+
 use std::sync::OnceLock;
 
 use toolglot_format::{Event, FinishReason, Manifest, Piece, Plan, Turn};
@@ -14,8 +18,17 @@ use toolglot_schema::{Options, Schema};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 4] =
-    [("parser", parser), ("manifest", manifest), ("schema", schema), ("component", component)];
+pub const TARGETS: [Target; 9] = [
+    ("parser", parser),
+    ("manifest", manifest),
+    ("schema", schema),
+    ("component", component),
+    ("regex", regex),
+    ("gbnf", gbnf),
+    ("lark", lark),
+    ("structural_tag", structural_tag),
+    ("request", request),
+];
 
 fn registry() -> &'static Registry {
     static REGISTRY: OnceLock<Registry> = OnceLock::new();

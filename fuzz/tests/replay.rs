@@ -9,7 +9,7 @@ use toolglot_fuzz::TARGETS;
 const SMOKE: u64 = 400;
 
 /// Texts that get somewhere; inputs are made of their pieces.
-const SEEDS: [&str; 12] = [
+const SEEDS: [&str; 24] = [
     "\0\u{3}<think>a</think>\n\nb\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"s\": \"é\"}}\n</tool_call>",
     "\u{1}\u{1}<tool_call>\n<function=f>\n<parameter=s>\nx\n</parameter>\n<parameter=n>\n1\n</parameter>\n</function>\n</tool_call>",
     "\u{2}\u{2}<|channel|>analysis<|message|>t<|end|><|start|>assistant<|channel|>commentary to=functions.f <|constrain|>json<|message|>{\"n\": 1}<|call|>",
@@ -22,6 +22,18 @@ const SEEDS: [&str; 12] = [
     "\0asm\u{d}\0\u{1}\0",
     "{\"$defs\": {\"x\": {\"allOf\": [{\"$ref\": \"#/$defs/x\"}]}}, \"$ref\": \"#/$defs/x\"}",
     "\\\"\u{1f600}\u{0}\r\n\t}]{[",
+    "root ::= \"[\" item (\",\" item)* \"]\"\nitem ::= [a-z]{2,5} | root | item \"!\" # left\n",
+    "root ::= <think> !</think>* <[258]> [^\"\\\\]* \"\\x41\\u00e9\"\n",
+    "root ::= a?\na ::= \"x\" b | b a\nb ::= \"\" | [0-9]+\n",
+    "start: (call | TEXT)*\nhead[lazy]: TEXT \"<f\"\ncall: head \">\" %json {\"type\": \"object\"}\nTEXT: /(.|\\n)*/\n",
+    "%import common.INT\n%ignore / +/\nstart: sum\n?sum: sum (\"+\" | \"-\") INT -> add | INT\n",
+    "start: A & ~B <[1-3]> \"a\"..\"z\"~2..3 [\"x\"i]\nA: /[a-c]+/ & /[b-d]*/\nB: %regex {\"substring_chars\": \"abc\"}\n",
+    "{\"type\": \"triggered_tags\", \"triggers\": [\"<f\"], \"tags\": [{\"begin\": \"<f>\", \"content\": {\"type\": \"any_text\"}, \"end\": [\"</f>\", \"\"]}]}",
+    "{\"type\": \"sequence\", \"elements\": [{\"type\": \"regex\", \"pattern\": \"[ab]{1,3}\"}, {\"type\": \"json_schema\", \"json_schema\": {\"properties\": {\"a\": {}}}, \"style\": \"qwen_xml\"}]}",
+    "{\"type\": \"dispatch\", \"rules\": [[\"#\", {\"type\": \"const_string\", \"value\": \"x\"}]], \"excludes\": [\"!\"], \"loop\": false}",
+    "{\"type\": \"json_schema\", \"json_schema\": {\"name\": \"n\", \"schema\": {\"type\": \"array\", \"items\": {\"$ref\": \"#\"}, \"maxItems\": 2}}}",
+    "{\"choice\": [\"yes\", \"no\"], \"whitespace_pattern\": \"[ ]?\"}",
+    "^(a|b(?:c*|[^d-f]){2,})+?\\d$",
 ];
 
 /// A small generator of its own, so that every run sees the same inputs.

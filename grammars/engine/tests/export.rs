@@ -133,6 +133,20 @@ fn schemas_survive_both_notations() {
                    "additionalProperties": false}}, "$ref": "#/$defs/t"}),
             vec!["{\"l\": {\"l\": {}, \"v\": 1}}", "{\"v\": 1, \"l\": {}}"],
         ),
+        (
+            json!({"anyOf": [
+                {"type": "object", "properties": {"k": {"const": "a"}, "n": {"type": "integer"}}, "required": ["k", "n"],
+                 "additionalProperties": false},
+                {"type": "object", "properties": {"k": {"const": "b"}, "s": {"type": "null"}}, "required": ["k"],
+                 "additionalProperties": false},
+            ]}),
+            vec![
+                "{\"k\": \"a\", \"n\": 1}",
+                "{\"k\": \"b\"}",
+                "{\"k\": \"b\", \"s\": null}",
+                "{\"k\": \"b\", \"n\": 1}",
+            ],
+        ),
         (json!({}), vec!["{\"a\": [1, \"b\", null]}", "12.5e3", "true"]),
         (
             json!({"type": "string", "format": "date-time"}),

@@ -30,7 +30,7 @@ impl Grammar {
     /// ```
     /// # use toolglot_grammar::Grammar;
     /// let grammar = Grammar::from_regex("(yes|no), [a-z]{2,9}")?;
-    /// assert_eq!(grammar.to_gbnf(None)?, "root ::= (\"no\" | \"yes\") \", \" [a-z]{2,9}\n");
+    /// assert_eq!(grammar.to_gbnf(None)?, "root ::= (\"yes\" | \"no\") \", \" [a-z]{2,9}\n");
     /// # Ok::<(), toolglot_grammar::GrammarError>(())
     /// ```
     pub fn to_gbnf(&self, vocabulary: Option<&Vocabulary>) -> Result<String, GrammarError> {
@@ -129,7 +129,7 @@ fn uses(grammar: &Grammar) -> Vec<u32> {
                 }
             }
             Node::Rule(rule) => inner.push(grammar.rules[*rule as usize].1),
-            Node::Object(id) => {
+            Node::Object(id) | Node::Behind { object: id, .. } => {
                 let object = &grammar.objects[*id as usize];
                 let ends = [object.open, object.lead, object.comma, object.colon, object.close];
                 inner.extend(ends.iter().chain(&object.values));

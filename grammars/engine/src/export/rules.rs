@@ -7,6 +7,7 @@ use crate::compiled::{Context, SeenSets};
 use crate::front::rules::{Part, RuleDef};
 use crate::front::text::Place;
 use crate::grammar::{Expr, Node, ObjectDef};
+use crate::machine::MemberState;
 use rustc_hash::FxHashMap;
 
 /// Parts nested deeper than this become rules.
@@ -41,6 +42,9 @@ impl Exporter<'_> {
 
     /// A node where it stands: written out, or by the name of its rule.
     fn node(&mut self, node: Expr, depth: usize) -> Result<Part, GrammarError> {
+        if !self.grammar.productive[node.0 as usize] {
+            return Ok(Part::Alt(Vec::new()));
+        }
         if let Some(&rule) = self.named.get(&node) {
             return Ok(Part::Rule(rule));
         }
@@ -51,7 +55,7 @@ impl Exporter<'_> {
                 let (name, body) = (name.clone(), *body);
                 self.rule_of(body, &name)
             }
-            Node::Object(_) => self.rule_of(node, "object"),
+            Node::Object(_) | Node::Behind { .. } => self.rule_of(node, "object"),
             Node::Terminal(_) if shared => self.rule_of(node, "terminal"),
             Node::Seq(_) | Node::Alt(_) | Node::Switch(_) | Node::Repeat { .. }
                 if shared || depth >= MAX_DEPTH =>
@@ -107,12 +111,21 @@ impl Exporter<'_> {
                 let body = grammar.rules[*rule as usize].1;
                 self.node(body, depth + 1)?
             }
-            Node::Object(id) => self.object(&grammar.objects[*id as usize])?,
+            Node::Object(id) => {
+                let object = &grammar.objects[*id as usize];
+                let open = self.node(object.open, 1)?;
+                Part::seq(vec![open, self.members(object, (0, 0))?])
+            }
+            Node::Behind { object, taken } => {
+                let object = &grammar.objects[*object as usize];
+                let seen = MemberState::cap(object, u64::from(*taken));
+                self.members(object, (*taken, seen))?
+            }
         })
     }
 
-    /// An object: a rule for every set of members that may have been written.
-    fn object(&mut self, object: &ObjectDef) -> Result<Part, GrammarError> {
+    /// What follows some members of an object: a rule for every set of members that may have been written.
+    fn members(&mut self, object: &ObjectDef, start: (u32, u64)) -> Result<Part, GrammarError> {
         let (specials, seen) = (FxHashMap::default(), SeenSets::default());
         let ctx = Context { grammar: self.grammar, specials: &specials, seen: &seen };
         let mut members: Vec<Part> = Vec::with_capacity(object.values.len());
@@ -139,10 +152,10 @@ impl Exporter<'_> {
         let (lead, comma) = (self.node(object.lead, 1)?, self.node(object.comma, 1)?);
         let close = self.node(object.close, 1)?;
         let mut known: FxHashMap<(u32, u64), usize> = FxHashMap::default();
-        let mut states = vec![(0u32, 0u64)];
+        let mut states = vec![start];
         let first = self.rules.len();
         let mut bodies: Vec<Part> = Vec::new();
-        known.insert((0, 0), 0);
+        known.insert(start, 0);
         while bodies.len() < states.len() {
             let (rest, set) = states[bodies.len()];
             let state = ctx.member_state(object, rest, set);
@@ -186,7 +199,7 @@ impl Exporter<'_> {
         for body in bodies {
             self.rules.push(RuleDef { name: "members".into(), place: Place::default(), body });
         }
-        Ok(Part::seq(vec![self.node(object.open, 1)?, Part::Rule(first)]))
+        Ok(Part::Rule(first))
     }
 
     /// A rule of its own for a part that is used more than once.
