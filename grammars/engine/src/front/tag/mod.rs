@@ -376,10 +376,11 @@ impl Reader<'_> {
             list.iter().filter(|t| !t.is_empty()).map(|t| t.clone().into_bytes()).collect()
         };
         let all: Vec<Vec<u8>> = bytes(excluded).into_iter().chain(bytes(ends)).collect();
-        if max.is_none() && !overlap(&bytes(ends)) {
+        let own = all.iter().any(|text| ends_inside(text, text));
+        if max.is_none() && !own && !overlap(&bytes(ends)) {
             return self.b.text(all);
         }
-        // Ends that overlap: the text before `aa` must not end in `a`.
+        // What overlaps itself: text before `aa` must not end in `a`, and other text may.
         let search = |word: &Vec<u8>| Pattern { hir: Hir::literal(word.as_slice()), search: true };
         let exclude = bytes(excluded).iter().map(search).collect();
         self.b.raw_with(bytes(ends), TextRules { max, exclude, ..TextRules::default() })
