@@ -314,9 +314,10 @@ fn add_markers(format: &Format, plan: &Plan, parts: &mut [Turn]) -> Result<(), E
             .flat_map(|part| &mut part.calls)
             .for_each(|call| call.arguments = argument(text).replace("\":\"", "\": \""));
     };
-    let mut kept = Vec::new();
+    let mut kept: Vec<&str> = Vec::new();
     for marker in &all {
-        set(parts, &format!("a {marker} b"));
+        // Together with the others: a format may have a place for each alone, and none for both.
+        set(parts, &format!("a {} {marker} b", kept.join(" ")));
         let mut one = parts.to_vec();
         ids::fill(format, &mut one);
         if !matches!(

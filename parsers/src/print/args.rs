@@ -191,7 +191,8 @@ impl Printer<'_> {
                 }
                 Err(stop) => {
                     of.typed.set(typed);
-                    if let Stop::Misfit = why {
+                    // The last branch that could not is the one that was to hold what the others cannot.
+                    if let Stop::Error(_) = stop {
                         why = stop;
                     }
                 }
