@@ -190,6 +190,12 @@ fn python_dicts() {
         "<|tool_calls|>[{'name': 'get_weather', 'arguments': {'city': \"it's\", 'opts': {'k': None, 't': [True, -1.0]}}}]",
         &[call],
     );
+    // A string that holds no JSON is given as it stands, its white space included, in any cut.
+    check_cut(
+        "named",
+        "[TOOL_CALLS]now[ARGS]\"<x = ",
+        &["call now <x =  …", "bad CutOff \"[TOOL_CALLS]now[ARGS]\\\"<x = \""],
+    );
     // The same where the format has JSON, and as a string.
     check(
         "array",
