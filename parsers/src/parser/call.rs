@@ -220,10 +220,12 @@ impl Machine {
     /// The name was read; the call is told of once something else shows that it is one.
     pub(super) fn name(&mut self, name: Vec<u8>, at: u64) {
         let name = self.decode(name, at);
-        if let Some(call) = &mut self.call
-            && !call.started
-        {
+        let Some(call) = &mut self.call else { return };
+        if !call.started {
             call.name = Some(name);
+        } else if call.name.as_ref() != Some(&name) {
+            // A second name is none.
+            self.out.malformed(at, at + name.len() as u64, MalformedReason::Unexpected, name.as_bytes());
         }
     }
 

@@ -138,8 +138,9 @@ impl Json {
         self.quotes = quotes;
     }
 
+    /// Whether anything but white space has come, valid or not.
     pub(crate) fn begun(&self) -> bool {
-        self.at != At::Value || self.depth > 0
+        self.at != At::Value || self.depth > 0 || !self.valid
     }
 
     pub(crate) fn in_text(&self) -> bool {

@@ -300,11 +300,11 @@ impl Machine {
                     }
                     self.weak.extend_from_slice(literal);
                 } else {
-                    self.in_block |= action.marker;
+                    self.in_block |= action.marker && !action.closes;
                     self.weak.clear();
                 }
                 self.go(p, state, end);
-                self.in_block |= vague && action.marker && self.call.is_none();
+                self.in_block |= vague && action.marker && !action.closes && self.call.is_none();
             }
         }
     }

@@ -257,6 +257,7 @@ impl Builder<'_> {
                 ends,
                 starts: group.iter().any(|candidate| candidate.starts),
                 marker: is_distinctive(&text, special),
+                closes: leaves.iter().all(|&leaf| self.leaves.all[usize::from(leaf)].closes),
                 weak: !is_distinctive(&text, special) && !self.leaves.all[usize::from(leaves[0])].closes,
                 name: matches!(first, LeafKind::Name(_)),
             };
@@ -287,6 +288,7 @@ impl Builder<'_> {
             starts: first.starts,
             weak: true,
             marker: false,
+            closes: false,
             name: false,
         });
         Some(Literal { entry: Entry { text: b"{".to_vec(), action }, special: false })
@@ -372,8 +374,13 @@ impl Builder<'_> {
         let mut entries = self.literals(&candidates, false, &|_, _| true);
         entries.extend(self.triggers(&candidates));
         let free_name = candidates.iter().any(|candidate| self.is_free_name(candidate.leaf));
+        // Beside keys only `{` begins an object: what else stands in front of a key is junk.
+        let keys = candidates.iter().any(|candidate| self.announces_key(candidate.leaf, 0));
         let free = candidates.iter().find_map(|candidate| {
             let kind = self.kind(candidate.leaf)?;
+            if keys && matches!(kind, Kind::Json | Kind::Marked) {
+                return None;
+            }
             let only = matches!(&self.leaves.all[usize::from(candidate.leaf)].kind, LeafKind::Name(node) if !node.only.is_empty());
             (kind != Kind::Object && (free_name || !only)).then(|| (kind, candidate.clone()))
         });
@@ -453,6 +460,7 @@ impl Builder<'_> {
                     starts: false,
                     weak: false,
                     marker: false,
+                    closes: false,
                     name: false,
                 });
                 later.iter_mut().for_each(|literal| literal.entry.action = done);
@@ -549,6 +557,20 @@ impl Builder<'_> {
             && leaf.next.iter().all(|edge| edge.starts || self.announces_call(edge.to, depth + 1))
     }
 
+    /// Whether the leaf is framing in front of a parameter's key.
+    fn announces_key(&self, leaf: LeafId, depth: usize) -> bool {
+        /// More framing in front of a key than any format has.
+        const DEEPEST: usize = 4;
+        let leaf = &self.leaves.all[usize::from(leaf)];
+        let framing = matches!(leaf.kind, LeafKind::Lit(_) | LeafKind::Ws(_) | LeafKind::Type(_));
+        let inside = leaf.next.iter().filter(|edge| !edge.ends && !edge.starts);
+        matches!(leaf.kind, LeafKind::Key(_))
+            || depth < DEEPEST
+                && framing
+                && !leaf.closes
+                && inside.map(|edge| edge.to).any(|next| self.announces_key(next, depth + 1))
+    }
+
     /// The members of several objects that begin alike.
     fn members(&self, leaves: &[LeafId]) -> Vec<Member> {
         let mut out: Vec<Member> = Vec::new();
@@ -572,6 +594,7 @@ impl Builder<'_> {
             starts: false,
             weak: false,
             marker: true,
+            closes: false,
             name: false,
         });
         for text in prefix.spellings() {
@@ -618,7 +641,16 @@ impl Builder<'_> {
             let prefix = reached.map(|reached| {
                 let to = To::State(self.state(&leaves));
                 let (ends, starts) = (reached.ends, reached.starts);
-                self.action(Action { to, ws: false, ends, starts, weak: false, marker: true, name: false })
+                self.action(Action {
+                    to,
+                    ws: false,
+                    ends,
+                    starts,
+                    weak: false,
+                    marker: true,
+                    closes: false,
+                    name: false,
+                })
             });
             out.push(ElementEnd { text: text.into_bytes(), prefix });
         }
@@ -634,6 +666,7 @@ impl Builder<'_> {
             starts: false,
             weak: false,
             marker: false,
+            closes: false,
             name: false,
         });
         let mut out = Vec::new();

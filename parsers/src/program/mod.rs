@@ -225,6 +225,8 @@ pub(crate) struct Action {
     pub(crate) weak: bool,
     /// The literal hardly occurs in ordinary text.
     pub(crate) marker: bool,
+    /// The literal only closes: no calls are announced by it.
+    pub(crate) closes: bool,
     /// The literal is a tool's name.
     pub(crate) name: bool,
 }

@@ -97,3 +97,26 @@ fn harmony() {
         &[r#"text "pre""#, "call now {}"],
     );
 }
+
+#[test]
+fn what_stands_in_front_of_a_key_is_no_object() {
+    check(
+        "deepseek_v4",
+        "<｜DSML｜tool_calls>\n<｜DSML｜invoke name=\"get_weather\">\n\"<｜DSML｜parameter name=\"city\" string=\"true\">x</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜tool_calls>",
+        &[r#"call get_weather {"city": "x"}"#, r#"bad Unexpected "\"""#],
+    );
+    check(
+        "hermes",
+        "<tool_call>\n{\"name\": \"now\", \"arguments\": \", x\"}\n</tool_call>",
+        &["call now , x …", r#"bad InvalidArguments "\", x\"""#],
+    );
+}
+
+#[test]
+fn a_closing_marker_opens_no_block_of_calls() {
+    check(
+        "kimi_k3",
+        "<|open|>response<|sep|>abc <|close|>call<|sep|> def<|close|>response<|sep|>",
+        &[r#"text "abc calldefresponse""#],
+    );
+}
