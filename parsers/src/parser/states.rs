@@ -273,6 +273,10 @@ impl Machine {
                 }
             }
             To::State(state) => {
+                // A closing marker that stands in text closes nothing that was open.
+                let in_text = matches!(self.mode, Mode::In(region)
+                    if matches!(p.regions[usize::from(region)].kind, RegionKind::Text(_)));
+                let announces = action.marker && !(action.closes && in_text);
                 // Its marker may turn out to be a block's that begins alike.
                 let vague = self
                     .call
@@ -300,11 +304,11 @@ impl Machine {
                     }
                     self.weak.extend_from_slice(literal);
                 } else {
-                    self.in_block |= action.marker && !action.closes;
+                    self.in_block |= announces;
                     self.weak.clear();
                 }
                 self.go(p, state, end);
-                self.in_block |= vague && action.marker && !action.closes && self.call.is_none();
+                self.in_block |= vague && announces && self.call.is_none();
             }
         }
     }

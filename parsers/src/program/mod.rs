@@ -225,7 +225,7 @@ pub(crate) struct Action {
     pub(crate) weak: bool,
     /// The literal hardly occurs in ordinary text.
     pub(crate) marker: bool,
-    /// The literal only closes: no calls are announced by it.
+    /// The literal closes what its sequence began.
     pub(crate) closes: bool,
     /// The literal is a tool's name.
     pub(crate) name: bool,
