@@ -189,7 +189,7 @@ fn differs(target: &Target<'_>, bytes: &[u8], dice: &mut Dice) -> Option<String>
 /// `MUTANTS` outputs a family, `SEED` for others, `FAMILY` for one alone.
 fn numbers() -> (usize, u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    (number("MUTANTS").unwrap_or(40) as usize, number("SEED").unwrap_or(1))
+    (number("MUTANTS").unwrap_or(20) as usize, number("SEED").unwrap_or(1))
 }
 
 #[test]
