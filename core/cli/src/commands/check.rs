@@ -107,10 +107,10 @@ fn as_json(finding: &Finding) -> Value {
 }
 
 fn row(report: &FamilyReport) -> Vec<String> {
+    let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let state = match report.findings.len() {
         0 => "ok".to_owned(),
-        1 => "1 finding".to_owned(),
-        count => format!("{count} findings"),
+        found => count(found, "finding"),
     };
     let apart = match report.not_applicable.len() {
         0 => String::new(),
@@ -127,7 +127,7 @@ fn row(report: &FamilyReport) -> Vec<String> {
     vec![
         report.id.clone(),
         state,
-        format!("{} cases", report.own_cases),
+        count(report.own_cases, "case"),
         format!("{} of the corpus{apart}", report.corpus_passed),
         laws,
     ]
