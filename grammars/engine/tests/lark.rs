@@ -219,6 +219,17 @@ fn what_the_longest_match_would_decide_is_refused() {
         assert!(error.starts_with(place), "{source}: {error}");
         assert!(Grammar::from_lark_with(source, &any()).is_ok(), "{source}");
     }
+    // A name that is followed by a keyword goes on for as long as it can: the keyword has to stand apart.
+    check(
+        "%ignore \" \"\nstart: \"from\" NAME \"to\" NAME (\"via\" NAME)*\nNAME: /[a-z]+/",
+        &["from a to b", "froma to b", "from to to via via from", "from a  tob viac"],
+        &["from ato b", "from a to", "from a to b to c"],
+    );
+    check(
+        "%ignore \" \"\nstart: (\"if\" NAME \";\" | NAME \"=\" NAME \";\")+\nNAME: /[a-z]+/",
+        &["if a;", "iff = a;", "if = b;if if;"],
+        &["ifa;", "if;", "iff a;"],
+    );
     // Nothing that follows begins like what goes on.
     for source in [
         "start: /[a-z]+/ \"1\"",

@@ -2,7 +2,7 @@
 
 use super::{Named, named};
 use crate::GrammarError;
-use crate::builder::{GrammarBuilder, TokenClass};
+use crate::builder::TokenClass;
 use crate::front::rules::{Part, RuleDef};
 use crate::vocab::Vocabulary;
 use regex_syntax::hir::ClassUnicode;
@@ -15,12 +15,15 @@ pub(super) fn write(rules: &[RuleDef], vocabulary: Option<&Vocabulary>) -> Resul
     for terminals in [Terminals::Long, Terminals::Characters] {
         let source = Writer::write(rules, vocabulary, terminals)?;
         // The reader of this notation knows where a lexer would cut a text otherwise.
-        match GrammarBuilder::new().lark(&source) {
-            Ok(_) => return Ok(source),
+        match crate::front::lark::needs_no_lexer(&source) {
+            Ok(true) => return Ok(source),
+            Ok(false) => {}
             Err(error) => last = Some(error),
         }
     }
-    Err(last.unwrap_or(GrammarError::Empty("there are no rules".into())))
+    Err(last.unwrap_or_else(|| {
+        GrammarError::unsupported("", "the grammar", "that engine's lexer would cut its texts in another way")
+    }))
 }
 
 #[derive(Clone, Copy, PartialEq)]

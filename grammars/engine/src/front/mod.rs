@@ -16,7 +16,7 @@
 
 mod gbnf;
 mod json;
-mod lark;
+pub(crate) mod lark;
 mod lower;
 mod recursion;
 pub(crate) mod regex;

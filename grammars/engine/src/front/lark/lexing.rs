@@ -3,9 +3,10 @@
 //! Lark grammars are meant for a lexer that cuts the text into terminals before the rules see it: a greedy terminal
 //! goes on for as long as any terminal that may stand there can, a lazy one ends as soon as it may. Our machine has no
 //! lexer; it follows every way to cut the text. Both accept the same texts if wherever a terminal may end, nothing
-//! that may follow it begins with a byte that one of the terminals beside it could take. This module finds out, from
-//! the automata of the terminals and from what may stand beside and behind each; it refuses a grammar where the
-//! longest match would matter. Around lazy terminals it says what the others must leave out, so that both agree.
+//! that may follow it begins with a byte that one of the terminals beside it could take. This module finds out where
+//! that is not so, from the automata of the terminals and from what may stand beside and behind each. It says with
+//! which bytes nothing may begin behind a terminal, and what terminals beside a lazy one must leave out; where that
+//! depends on the text or on the place, the grammar is refused.
 
 use super::terminals::Language;
 use crate::GrammarError;
@@ -46,6 +47,15 @@ pub(super) enum Symbol {
 /// What the terminals of a grammar have to leave out, by symbol.
 pub(super) type Exclusions = FxHashMap<usize, Vec<Hir>>;
 
+/// What makes the machine, which has no lexer, read a grammar as a lexer does.
+#[derive(Default)]
+pub(super) struct Reading {
+    pub(super) exclusions: Exclusions,
+    /// By symbol: which of the sets below bars the next byte, counted from 1.
+    pub(super) guards: FxHashMap<usize, usize>,
+    pub(super) sets: Vec<ByteSet>,
+}
+
 type Set = Rc<Vec<u64>>;
 
 fn insert(set: &mut [u64], bit: usize) -> bool {
@@ -69,8 +79,8 @@ fn bits(set: &[u64]) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Refuses a grammar in which the longest match would matter; returns what terminals beside lazy ones leave out.
-pub(super) fn check(rules: &[Node], root: usize, symbols: &[Symbol]) -> Result<Exclusions, GrammarError> {
+/// Finds where the longest match matters; refuses a grammar in which that cannot be said by rules.
+pub(super) fn check(rules: &[Node], root: usize, symbols: &[Symbol]) -> Result<Reading, GrammarError> {
     let around = Around::new(rules, root, symbols);
     let mut languages = Languages::new(symbols)?;
     let mut beside: FxHashSet<(usize, usize)> = FxHashSet::default();
@@ -91,14 +101,16 @@ pub(super) fn check(rules: &[Node], root: usize, symbols: &[Symbol]) -> Result<E
     let start = around.start();
     pairs(&start, &start, &mut queue)?;
     let mut cut: FxHashSet<(usize, usize)> = FxHashSet::default();
+    // Terminals that may end where another one, or they themselves, go on with these bytes.
+    let mut held: Vec<(usize, usize, ByteSet)> = Vec::new();
     while let Some((x, y)) = queue.pop_front() {
         let together = match (&symbols[x], &symbols[y]) {
             _ if x == y => {
-                languages.ends_once(symbols, &around, x, y)?;
+                held.extend(languages.ends_once(symbols, &around, x, y)?.map(|set| (x, y, set)));
                 true
             }
             (Symbol::Lexeme(..), Symbol::Lexeme(..)) => {
-                languages.ends_once(symbols, &around, x, y)?;
+                held.extend(languages.ends_once(symbols, &around, x, y)?.map(|set| (x, y, set)));
                 if languages.cuts(x, y)? {
                     cut.insert((x, y));
                 }
@@ -124,23 +136,51 @@ pub(super) fn check(rules: &[Node], root: usize, symbols: &[Symbol]) -> Result<E
             pairs(&around.follow[x], &around.follow[y], &mut queue)?;
         }
     }
-    if cut.is_empty() {
-        return Ok(Exclusions::default());
+    if cut.is_empty() && held.is_empty() {
+        return Ok(Reading::default());
     }
     let surroundings = around.surroundings(rules, symbols)?;
-    let mut out = Exclusions::default();
+    // Whether `other` stands, in some occurrence, wherever `symbol` does.
+    let beside = |symbol: usize, other: usize| {
+        let same = |at: usize| match (symbols.get(at), &symbols[other]) {
+            (Some(Symbol::Lexeme(one, ..)), Symbol::Lexeme(other, ..)) => one == other,
+            _ => false,
+        };
+        let mut places = surroundings.iter().filter(|set| set[symbol / 64] >> (symbol % 64) & 1 == 1);
+        places.all(|set| bits(set).any(same))
+    };
+    let mut reading = Reading::default();
+    let mut union: std::collections::BTreeMap<usize, ByteSet> = Default::default();
+    for (x, y, set) in held {
+        if languages.of[x] != languages.of[y] && !beside(x, y) {
+            return Err(longest(
+                symbols,
+                x,
+                y,
+                "",
+                &set,
+                "stands beside it in some places and not in others",
+            ));
+        }
+        let all = union.entry(x).or_default();
+        set.iter().for_each(|byte| all.insert(byte));
+    }
+    for (symbol, set) in union {
+        let known = reading.sets.iter().position(|known| *known == set);
+        let at = known.unwrap_or_else(|| {
+            reading.sets.push(set);
+            reading.sets.len() - 1
+        });
+        reading.guards.insert(symbol, at + 1);
+    }
+    let out = &mut reading.exclusions;
     for (lazy, other) in cut {
         let (Symbol::Lexeme(ends, _, name), Symbol::Lexeme(longer, place, text)) =
             (&symbols[lazy], &symbols[other])
         else {
             continue;
         };
-        let same = |symbol: usize| matches!(symbols.get(symbol), Some(Symbol::Lexeme(language, ..)) if language == ends);
-        let sure = surroundings
-            .iter()
-            .filter(|set| set[other / 64] >> (other % 64) & 1 == 1)
-            .all(|set| bits(set).any(same));
-        if !sure {
+        if !beside(other, lazy) {
             let reason = format!(
                 "the lazy {name} stands beside it in some places and not in others, so where it ends depends on the place; \
                  use different rules for them"
@@ -164,7 +204,25 @@ pub(super) fn check(rules: &[Node], root: usize, symbols: &[Symbol]) -> Result<E
             excluded.push(more);
         }
     }
-    Ok(out)
+    Ok(reading)
+}
+
+/// The refusal of a terminal whose end only the longest match would tell.
+fn longest(symbols: &[Symbol], x: usize, y: usize, text: &str, set: &ByteSet, why: &str) -> GrammarError {
+    let (Symbol::Lexeme(_, place, name), Symbol::Lexeme(_, _, other)) = (&symbols[x], &symbols[y]) else {
+        return GrammarError::Empty("a terminal".into());
+    };
+    let byte = set.iter().next().map_or('\0', char::from);
+    let who = if name == other { "it".to_owned() } else { format!("{other} beside it") };
+    let behind = if text.is_empty() { String::new() } else { format!("behind {text:?} ") };
+    place.refuse(
+        name.clone(),
+        format!(
+            "{behind}it may end, while {who} goes on with {byte:?}, with which something that follows begins as well: \
+             only the longest match would tell them apart, and {who} {why}. Keep them apart by what they begin with, \
+             or read the grammar with `Lexing::Any`"
+        ),
+    )
 }
 
 /// The symbols that nothing but the end of the text can follow.
@@ -393,12 +451,23 @@ impl Around {
     }
 }
 
+/// What goes on where a terminal may end.
+#[derive(Clone)]
+enum Held {
+    /// Nothing that matters.
+    Never,
+    /// The same bytes, whatever the terminal is.
+    Always(ByteSet),
+    /// Other bytes behind other texts; behind this one, these.
+    Sometimes(Vec<u8>, ByteSet),
+}
+
 /// The automata of the terminals.
 struct Languages {
     /// By symbol: which automaton.
     of: Vec<Option<usize>>,
     tables: Vec<Explicit>,
-    ends: FxHashSet<(usize, usize, Vec<u8>)>,
+    ends: FxHashMap<(usize, usize, Vec<u8>), Held>,
     together: FxHashMap<(usize, usize), (bool, bool)>,
     lazy: Vec<bool>,
     compared: usize,
@@ -432,7 +501,7 @@ impl Languages {
         let mut out = Languages {
             of: Vec::with_capacity(symbols.len()),
             tables: Vec::new(),
-            ends: FxHashSet::default(),
+            ends: FxHashMap::default(),
             together: FxHashMap::default(),
             lazy: Vec::new(),
             compared: 0,
@@ -512,22 +581,24 @@ impl Languages {
         Ok(None)
     }
 
-    /// Refuses the pair if `x` may end where `y` goes on with something that may also follow `x`.
+    /// The bytes with which `y` goes on where `x` may end, and with which something that follows `x` begins: behind
+    /// `x` a lexer never reads one of them as the start of something else. Refused if they depend on what `x` is.
     fn ends_once(
         &mut self,
         symbols: &[Symbol],
         around: &Around,
         x: usize,
         y: usize,
-    ) -> Result<(), GrammarError> {
+    ) -> Result<Option<ByteSet>, GrammarError> {
         let mut behind = ByteSet::default();
+        let mut open = false;
         for next in bits(&around.follow[x]) {
             match symbols.get(next) {
                 Some(Symbol::Lexeme(..)) => {
                     first_bytes(self.of(next)?.1).iter().for_each(|byte| behind.insert(byte));
                 }
                 Some(Symbol::Json(first, ..)) => first.iter().for_each(|byte| behind.insert(byte)),
-                _ => {}
+                _ => open = true,
             }
         }
         if let Symbol::Json(_, number, place) = &symbols[x] {
@@ -535,42 +606,77 @@ impl Languages {
             if *number && behind.iter().any(goes_on) {
                 return Err(place.refuse("%json", "a number at its end could go on with what follows it"));
             }
-            return Ok(());
+            return Ok(None);
         }
-        let (Some(a), Some(b)) = (self.of[x], self.of[y]) else { return Ok(()) };
+        let (Some(a), Some(b)) = (self.of[x], self.of[y]) else { return Ok(None) };
         // A lazy terminal ends where it can, whatever goes on.
         if self.lazy[a] || behind.len() == 0 {
-            return Ok(());
+            return Ok(None);
         }
         let key = (a, b, behind.iter().collect::<Vec<u8>>());
-        if self.ends.contains(&key) {
-            return Ok(());
-        }
-        let mut next = None;
-        let found = self.compare(a, b, |first, p, second, q| {
-            first.is_end(p) && {
-                next = behind.iter().find(|&byte| second.step_to(q, byte).is_some());
-                next.is_some()
+        let found = match self.ends.get(&key) {
+            Some(found) => found.clone(),
+            None => {
+                let found = self.goes_on(a, b, behind)?;
+                self.ends.insert(key, found.clone());
+                found
             }
-        })?;
-        let Some(text) = found else {
-            self.ends.insert(key);
-            return Ok(());
         };
-        let (Symbol::Lexeme(_, place, name), Symbol::Lexeme(_, _, other)) = (&symbols[x], &symbols[y]) else {
-            return Ok(());
-        };
-        let shown = String::from_utf8_lossy(&text).into_owned();
-        let byte = next.map_or('\0', char::from);
-        let who = if a == b { "it".to_owned() } else { format!("{other} beside it") };
-        Err(place.refuse(
-            name.clone(),
-            format!(
-                "behind {shown:?} it may end, while {who} goes on with {byte:?}, with which something that follows begins as \
-                 well: only the longest match would tell them apart. Keep them apart by what they begin with, or read \
-                 the grammar with `Lexing::Any`"
-            ),
-        ))
+        match found {
+            Held::Never => Ok(None),
+            Held::Always(set) if open || set.len() < behind.len() => Ok(Some(set)),
+            Held::Always(set) => Err(longest(symbols, x, y, "", &set, "leaves nothing that could follow")),
+            Held::Sometimes(text, set) => {
+                let shown = String::from_utf8_lossy(&text).into_owned();
+                Err(longest(symbols, x, y, &shown, &set, "does so behind some texts and not behind others"))
+            }
+        }
+    }
+
+    /// With which bytes of `behind` the second automaton goes on where the first may end.
+    fn goes_on(&mut self, a: usize, b: usize, behind: ByteSet) -> Result<Held, GrammarError> {
+        let (first, second) = (&self.tables[a], &self.tables[b]);
+        let mut from: FxHashMap<(u32, Option<u32>), Vec<u8>> = FxHashMap::default();
+        let mut queue = VecDeque::from([(0u32, Some(0u32))]);
+        let mut all: Option<ByteSet> = None;
+        let mut some: Option<(Vec<u8>, ByteSet)> = None;
+        let mut differ = false;
+        while let Some(state @ (p, q)) = queue.pop_front() {
+            let text = from.get(&state).cloned().unwrap_or_default();
+            for (byte, to) in first.next(p) {
+                self.compared += 1;
+                if self.compared > MAX_COMPARED * 16 {
+                    return Err(limit("states of terminals compared", MAX_COMPARED));
+                }
+                let next = (to, q.and_then(|q| second.step_to(q, byte)));
+                if from.contains_key(&next) {
+                    continue;
+                }
+                let mut longer = text.clone();
+                // The text is for messages: a long one says no more.
+                if longer.len() < 40 {
+                    longer.push(byte);
+                }
+                if first.is_end(to) {
+                    let mut set = ByteSet::default();
+                    if let Some(q) = next.1 {
+                        behind.iter().filter(|&b| second.step_to(q, b).is_some()).for_each(|b| set.insert(b));
+                    }
+                    differ |= all.is_some_and(|all| all != set);
+                    all = Some(set);
+                    if set.len() > 0 && some.is_none() {
+                        some = Some((longer.clone(), set));
+                    }
+                }
+                from.insert(next, longer);
+                queue.push_back(next);
+            }
+        }
+        Ok(match some {
+            None => Held::Never,
+            Some((text, set)) if differ => Held::Sometimes(text, set),
+            Some((_, set)) => Held::Always(set),
+        })
     }
 
     /// Whether some text ends both.

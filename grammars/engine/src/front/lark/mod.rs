@@ -7,11 +7,13 @@
 //! count, a capture or another text: `max_tokens`, `temperature`, `stop`, `capture`, `@grammar`, `%lark`, parameters,
 //! priorities, `%override`, `%declare`.
 //!
-//! A terminal is greedy unless it is lazy: it goes on for as long as it can. Where that would matter, because what
-//! follows could also begin with what it goes on with, the grammar is refused ([`Lexing::Exact`]), or every way to cut
-//! the text is accepted ([`Lexing::Any`], Lark's `dynamic_complete`). `%ignore` is accepted behind every terminal,
+//! A terminal is greedy unless it is lazy: it goes on for as long as it can. Where that matters, because what follows
+//! could also begin with what it goes on with, the rules are written so that it must not ([`adjacent`]); where rules
+//! cannot say it, the grammar is refused ([`Lexing::Exact`]), or every way to cut the text is accepted
+//! ([`Lexing::Any`], Lark's `dynamic_complete`). `%ignore` is accepted behind every terminal,
 //! token and JSON text that something may follow in some place, and at the start with `allow_initial_skip`.
 
+mod adjacent;
 mod lexing;
 mod parse;
 mod scan;
@@ -26,9 +28,10 @@ use crate::grammar::{Expr, Grammar};
 use crate::json::JsonStyle;
 use crate::machine::ByteSet;
 use crate::terminal::TerminalSpec;
-use lexing::{Exclusions, Node, Symbol};
+use adjacent::Barred;
+use lexing::{Node, Reading, Symbol};
 use parse::{Alternatives, Atom, Item, Lazy, Source};
-use regex_syntax::hir::{Hir, Repetition};
+use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, Repetition};
 use rustc_hash::FxHashMap;
 use serde_json::Value;
 use terminals::{Language, Terminals};
@@ -37,7 +40,7 @@ use toolglot_schema::TypeSet;
 /// How the text of a Lark grammar is cut into terminals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Lexing {
-    /// As a lexer does, each terminal as long as it can be; refused where that would matter.
+    /// As a lexer does, each terminal as long as it can be; refused where rules cannot say what that decides.
     #[default]
     Exact,
     /// In every way.
@@ -98,13 +101,30 @@ impl GrammarBuilder {
         let source = parse::parse(source)?;
         let mut reader = Reader::new(self, &source, options)?;
         let (nodes, root) = reader.rules()?;
-        let exclusions = match options.lexing {
+        let mut reading = match options.lexing {
             Lexing::Exact => lexing::check(&nodes, root, &reader.symbols)?,
-            Lexing::Any => Exclusions::default(),
+            Lexing::Any => Reading::default(),
         };
-        let rules = reader.parts(&nodes, root, &exclusions)?;
+        let mut last = lexing::last(&nodes, root, &reader.symbols);
+        let rules = if reading.sets.is_empty() {
+            reader.parts(&nodes, root, &last, &reading)
+        } else {
+            let (nodes, root) = reader.apart(&nodes, root, &mut last, &mut reading)?;
+            reader.parts(&nodes, root, &last, &reading)
+        };
         super::lower::lower(self, rules)
     }
+}
+
+/// Whether every way to cut a text into the terminals of a grammar is the way that a lexer would cut it, so that the
+/// grammar's rules alone say what it accepts.
+pub(crate) fn needs_no_lexer(source: &str) -> Result<bool, GrammarError> {
+    let (source, options) = (parse::parse(source)?, LarkOptions::default());
+    let mut builder = GrammarBuilder::new();
+    let mut reader = Reader::new(&mut builder, &source, &options)?;
+    let (nodes, root) = reader.rules()?;
+    let reading = lexing::check(&nodes, root, &reader.symbols)?;
+    Ok(reading.sets.is_empty() && reading.exclusions.is_empty())
 }
 
 /// What a symbol stands for in the grammar.
@@ -305,15 +325,87 @@ impl<'a> Reader<'a> {
         Ok(self.symbol(symbol, Content::Json(expr), place))
     }
 
+    /// The rules written so that what a lexer would never read side by side is not.
+    fn apart(
+        &mut self,
+        nodes: &[Node],
+        root: usize,
+        last: &mut Vec<bool>,
+        reading: &mut Reading,
+    ) -> Result<(Vec<Node>, usize), GrammarError> {
+        let empty: Vec<bool> = self
+            .symbols
+            .iter()
+            .map(|symbol| matches!(symbol, Symbol::Lexeme(language, ..) if language.nullable()))
+            .collect();
+        let sets = reading.sets.clone();
+        let mut exclusions = std::mem::take(&mut reading.exclusions);
+        let mut known: FxHashMap<(usize, usize, bool), Option<usize>> = FxHashMap::default();
+        let mut variants = |symbol: usize, from: usize, something: bool| {
+            if from == 0 && !something {
+                return Ok(Barred::Same);
+            }
+            if let Some(known) = known.get(&(symbol, from, something)) {
+                return Ok(known.map_or(Barred::Never, Barred::Other));
+            }
+            let barred = from.checked_sub(1).map_or(ByteSet::default(), |set| sets[set]);
+            let (language, place, name) = match &self.symbols[symbol] {
+                Symbol::Lexeme(language, place, name) => (language.clone(), *place, name.clone()),
+                Symbol::Token => return Ok(Barred::Same),
+                Symbol::Json(first, _, place) => {
+                    if first.iter().any(|byte| barred.iter().any(|other| other == byte)) {
+                        let reason = "it may begin with what the terminal before it goes on with";
+                        return Err(place.refuse("%json", reason));
+                    }
+                    return Ok(Barred::Same);
+                }
+            };
+            let mut excluded = exclusions.get(&symbol).cloned().unwrap_or_default();
+            if something {
+                excluded.push(Hir::empty());
+            }
+            let mut class = ClassUnicode::empty();
+            for byte in barred.iter() {
+                if !byte.is_ascii() {
+                    return Err(place.refuse(name, "a character beyond ASCII would tell the longest match"));
+                }
+                class.push(ClassUnicodeRange::new(char::from(byte), char::from(byte)));
+            }
+            if !class.ranges().is_empty() {
+                let first = Hir::class(Class::Unicode(class));
+                excluded.push(Hir::concat(vec![first, terminals::any_text()]));
+            }
+            // A language of which nothing is left has no terminal.
+            let mut rest = language.clone();
+            rest.exclude.extend(excluded.iter().cloned());
+            let table = crate::terminal::explicit(&rest.rules(), rest.lazy);
+            let table = table.map_err(|error| place.refuse(name.clone(), error.to_string()))?;
+            if !table.is_end(0) && table.next(0).next().is_none() {
+                known.insert((symbol, from, something), None);
+                return Ok(Barred::Never);
+            }
+            let new = self.symbols.len();
+            self.symbols.push(Symbol::Lexeme(language, place, name));
+            let skip = matches!(self.contents[symbol], Content::Skip);
+            self.contents.push(if skip { Content::Skip } else { Content::Lexeme });
+            last.push(last[symbol]);
+            exclusions.insert(new, excluded);
+            known.insert((symbol, from, something), Some(new));
+            Ok(Barred::Other(new))
+        };
+        let out = adjacent::apart(nodes, root, reading, &|symbol| empty[symbol], &mut variants)?;
+        reading.exclusions = exclusions;
+        Ok(out)
+    }
+
     /// The rules with their terminals in place.
-    fn parts(&mut self, nodes: &[Node], root: usize, exclusions: &Exclusions) -> Result<Rules, GrammarError> {
-        let last = lexing::last(nodes, root, &self.symbols);
+    fn parts(&self, nodes: &[Node], root: usize, last: &[bool], reading: &Reading) -> Rules {
         let mut symbols = Vec::with_capacity(self.symbols.len());
         for (index, symbol) in self.symbols.iter().enumerate() {
             symbols.push(match (symbol, &self.contents[index]) {
                 // Nothing is ignored behind the last terminal.
                 (_, Content::Skip) if last[index] => Part::empty(),
-                (Symbol::Lexeme(language, ..), _) => lexeme_part(language, exclusions.get(&index)),
+                (Symbol::Lexeme(language, ..), _) => lexeme_part(language, reading.exclusions.get(&index)),
                 (_, Content::Token(class)) => Part::Token(class.clone()),
                 (_, Content::Json(expr)) => Part::Built(*expr),
                 (_, Content::Lexeme | Content::Skip) => Part::empty(),
@@ -327,7 +419,7 @@ impl<'a> Reader<'a> {
                 body: part(node, &symbols),
             }
         });
-        Ok(Rules { rules: rules.collect(), root })
+        Rules { rules: rules.collect(), root }
     }
 }
 
