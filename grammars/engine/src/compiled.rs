@@ -1,12 +1,13 @@
 //! A grammar bound to a vocabulary: what all matchers over it share. Safe to use from any number of threads.
 
 use crate::GrammarError;
+use crate::budget::Costs;
 use crate::grammar::{Grammar, Node};
 use crate::mask::MaskMemory;
 use crate::matcher::Matcher;
 use crate::vocab::Vocabulary;
 use rustc_hash::FxHashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A [`Grammar`] and a [`Vocabulary`], ready to give masks. Share it through `Arc`; make one
 /// [`Matcher`] per output.
@@ -18,6 +19,8 @@ pub struct CompiledGrammar {
     /// The ids of each token node, as a mask.
     pub(crate) classes: FxHashMap<u32, Box<[u32]>>,
     seen: SeenSets,
+    /// Made when a budget first asks for them.
+    costs: OnceLock<Costs>,
     pub(crate) memory: MaskMemory,
 }
 
@@ -50,7 +53,15 @@ impl CompiledGrammar {
         }
         let memory = MaskMemory::new(grammar.terminals.len());
         let seen = SeenSets::default();
-        Ok(Arc::new(CompiledGrammar { grammar, vocabulary, specials, classes, seen, memory }))
+        Ok(Arc::new(CompiledGrammar {
+            grammar,
+            vocabulary,
+            specials,
+            classes,
+            seen,
+            costs: OnceLock::new(),
+            memory,
+        }))
     }
 
     /// A matcher at the start of the grammar.
@@ -71,6 +82,12 @@ impl CompiledGrammar {
     /// The vocabulary.
     pub fn vocabulary(&self) -> &Arc<Vocabulary> {
         &self.vocabulary
+    }
+
+    /// What the parts of the grammar cost.
+    #[inline]
+    pub(crate) fn costs(&self) -> &Costs {
+        self.costs.get_or_init(|| Costs::new(&self.grammar, &self.specials, self.vocabulary.trie()))
     }
 
     #[inline]

@@ -4,7 +4,7 @@
 use crate::GrammarError;
 use crate::builder::TokenClass;
 use crate::terminal::Terminal;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// A part of a grammar under construction: a handle into its [`GrammarBuilder`](crate::GrammarBuilder).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,7 +92,6 @@ pub struct Grammar {
     pub(crate) root: Expr,
     pub(crate) nullable: Vec<bool>,
     pub(crate) productive: Vec<bool>,
-    shortest: OnceLock<Vec<u64>>,
 }
 
 impl std::fmt::Debug for Grammar {
@@ -119,7 +118,6 @@ impl Grammar {
             terminals,
             rules,
             root,
-            shortest: OnceLock::new(),
         };
         grammar.settle();
         grammar.refuse_left_recursion()?;
@@ -324,113 +322,5 @@ impl Grammar {
             }
         }
         Ok(())
-    }
-
-    /// The number of bytes of the shortest text of each node (of a special token: the bytes of its name); a proven
-    /// upper bound where a pattern is combined with a length.
-    pub(crate) fn shortest(&self, expr: Expr) -> u64 {
-        self.shortest.get_or_init(|| self.all_shortest())[expr.0 as usize]
-    }
-
-    fn all_shortest(&self) -> Vec<u64> {
-        const FAR: u64 = u64::MAX;
-        let mut table = vec![FAR; self.nodes.len()];
-        loop {
-            let mut changed = false;
-            for id in 0..self.nodes.len() {
-                let at = |e: &Expr| table[e.0 as usize];
-                let value = match &self.nodes[id] {
-                    Node::Empty => 0,
-                    Node::Never => FAR,
-                    Node::Bytes(b) => b.len() as u64,
-                    Node::Special(name) => name.len() as u64,
-                    Node::Token(_) => 1,
-                    Node::Terminal(t) => self.terminals[*t as usize].shortest(0, 0),
-                    Node::Seq(parts) => parts.iter().map(at).fold(0, u64::saturating_add),
-                    Node::Alt(parts) => parts.iter().map(at).min().unwrap_or(FAR),
-                    Node::Switch(s) => {
-                        let s = &self.switches[*s as usize];
-                        let each = s.words.iter().zip(&s.then);
-                        each.map(|(w, e)| at(e).saturating_add(w.len() as u64)).min().unwrap_or(FAR)
-                    }
-                    Node::Repeat { item, separator, min, .. } => {
-                        let min = u64::from(*min);
-                        let separators =
-                            separator.as_ref().map_or(0, at).saturating_mul(min.saturating_sub(1));
-                        if min == 0 { 0 } else { at(item).saturating_mul(min).saturating_add(separators) }
-                    }
-                    Node::Rule(r) => at(&self.rules[*r as usize].1),
-                    Node::Object(o) => self.shortest_object(&self.objects[*o as usize], &at),
-                    Node::Behind { object, taken } => {
-                        let o = &self.objects[*object as usize];
-                        let taken = *taken as usize;
-                        let owed = |i: usize| (i >= taken).then(|| o.required[i]);
-                        at(&o.close).saturating_add(self.shortest_members(o, &at, taken as u64, owed))
-                    }
-                };
-                if value < table[id] {
-                    table[id] = value;
-                    changed = true;
-                }
-            }
-            if !changed {
-                return table;
-            }
-        }
-    }
-
-    /// The most that entering one node can add to what is owed.
-    pub(crate) fn growth(&self) -> u64 {
-        self.shortest.get_or_init(|| self.all_shortest());
-        let finite = self.shortest.get().into_iter().flatten().filter(|&&n| n < u64::MAX / 4);
-        finite.copied().max().unwrap_or(0)
-    }
-
-    fn shortest_object(&self, o: &ObjectDef, at: &dyn Fn(&Expr) -> u64) -> u64 {
-        let members = self.shortest_members(o, at, 0, |i| Some(o.required[i]));
-        at(&o.open).saturating_add(at(&o.close)).saturating_add(members)
-    }
-
-    /// Bytes for every property that `owed` says must come, and for enough of those that may come to reach the
-    /// minimum, given `count` members so far.
-    pub(crate) fn shortest_members(
-        &self,
-        o: &ObjectDef,
-        at: &dyn Fn(&Expr) -> u64,
-        count: u64,
-        owed: impl Fn(usize) -> Option<bool>,
-    ) -> u64 {
-        let mut written = vec![0u64; o.values.len()];
-        for (key, &position) in o.keys.iter().zip(&o.position) {
-            let length = &mut written[position as usize];
-            let own = key.len() as u64;
-            *length = if *length == 0 { own } else { own.min(*length) };
-        }
-        let around = at(&o.lead).saturating_add(at(&o.colon));
-        let member = |i: usize| written[i].saturating_add(around).saturating_add(at(&o.values[i]));
-        let mut total = 0u64;
-        let mut members = count;
-        let mut others = Vec::new();
-        for i in 0..o.values.len() {
-            match owed(i) {
-                Some(true) => {
-                    total = total.saturating_add(member(i));
-                    members += 1;
-                }
-                Some(false) => others.push(member(i)),
-                None => {}
-            }
-        }
-        if members < o.min {
-            let rest = o.rest.iter().map(|(k, v)| at(k).saturating_add(around).saturating_add(at(v)));
-            others.extend(rest);
-            others.sort_unstable();
-            for cost in others.into_iter().take((o.min - members) as usize) {
-                total = total.saturating_add(cost);
-                members += 1;
-            }
-        }
-        let commas = members.saturating_sub(count.max(1));
-        total.saturating_add(at(&o.comma).saturating_mul(commas))
     }
 }

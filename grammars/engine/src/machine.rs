@@ -586,6 +586,10 @@ impl ByteSet {
         self.0[byte as usize / 64] |= 1 << (byte % 64);
     }
 
+    pub(crate) fn remove(&mut self, byte: u8) {
+        self.0[byte as usize / 64] &= !(1 << (byte % 64));
+    }
+
     #[inline]
     pub(crate) fn contains(&self, byte: u8) -> bool {
         self.0[byte as usize / 64] >> (byte % 64) & 1 == 1

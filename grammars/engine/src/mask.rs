@@ -5,7 +5,7 @@
 
 use crate::GrammarError;
 use crate::automaton::is_lead;
-use crate::budget::{shortest, shortest_stack};
+use crate::budget::{Costs, shortest, shortest_stack};
 use crate::compiled::{CompiledGrammar, Context};
 use crate::machine::{ByteSet, Frame, Head, Leaf, Machine, UNTOUCHED};
 use crate::pack::{Pack, Packs, Window};
@@ -215,6 +215,7 @@ fn from_root(
     scratch.heads.push(head);
     let tokens = Into::Words(&mut scratch.words);
     let ctx = compiled.context();
+    let within = within.map(|within| (within, compiled.costs()));
     let mut walk = Walk { ctx, machine, heads: &mut scratch.heads, out: tokens, within };
     walk.root_children(compiled.vocabulary.trie(), 0, 1)?;
     Ok(TokenSet::from_words(&scratch.words))
@@ -264,7 +265,7 @@ fn with_pack(
     Ok(Some(TokenSet::from_words(&scratch.words)))
 }
 
-/// Adds the tokens of a head after which `within` bytes complete the output. Near the end of a long text that may
+/// Adds the tokens of a head after which `within` tokens complete the output. Near the end of a long text that may
 /// leave out tokens that would still fit, but never all of them.
 pub(crate) fn add_head_within(
     compiled: &CompiledGrammar,
@@ -274,7 +275,7 @@ pub(crate) fn add_head_within(
     mask: &mut [u32],
     within: u64,
 ) -> Result<(), GrammarError> {
-    let (ctx, vocabulary) = (compiled.context(), &*compiled.vocabulary);
+    let (ctx, costs, vocabulary) = (compiled.context(), compiled.costs(), &*compiled.vocabulary);
     let cells = machine.cells.len();
     if let Leaf::Terminal { id, state, count } = head.leaf {
         let terminal = &compiled.grammar.terminals[id as usize];
@@ -282,7 +283,7 @@ pub(crate) fn add_head_within(
         let (pack, window) = packs.get(terminal, vocabulary, state, count)?;
         let settles = terminal.settles_within().map(|bytes| {
             let missing = terminal.min.saturating_sub(count);
-            bytes.saturating_add(missing).saturating_add(shortest_stack(ctx, machine, head.stack))
+            bytes.saturating_add(missing).saturating_add(shortest_stack(ctx, costs, machine, head.stack))
         });
         if settles.is_some_and(|bytes| bytes <= within)
             || settles.is_some() && pack.may_end() && window.need == 0
@@ -293,7 +294,7 @@ pub(crate) fn add_head_within(
             scratch.heads.clear();
             machine.resume(ctx, head.stack, 0, &mut scratch.heads)?;
             let to = scratch.heads.len();
-            let rest = shortest(ctx, machine, &scratch.heads);
+            let rest = shortest(ctx, costs, machine, &scratch.heads);
             let mut list =
                 if rest <= within { pack.ended(vocabulary.trie(), window).to_vec() } else { Vec::new() };
             let mut first = ByteSet::default();
@@ -301,7 +302,8 @@ pub(crate) fn add_head_within(
                 head.leaf.first_bytes(ctx, &mut first)?;
             }
             let out = Into::List(&mut list);
-            let mut walk = Walk { ctx, machine, heads: &mut scratch.heads, out, within: Some(within) };
+            let mut walk =
+                Walk { ctx, machine, heads: &mut scratch.heads, out, within: Some((within, costs)) };
             let mut done = Ok(());
             for byte in first.iter() {
                 let tails = pack.tails(vocabulary.trie(), window, byte);
@@ -345,8 +347,8 @@ struct Walk<'a> {
     machine: &'a mut Machine,
     heads: &'a mut Vec<Head>,
     out: Into<'a>,
-    /// Take only tokens after which this many bytes complete the output.
-    within: Option<u64>,
+    /// Take only tokens after which this many more complete the output.
+    within: Option<(u64, &'a Costs)>,
 }
 
 impl Walk<'_> {
@@ -400,8 +402,8 @@ impl Walk<'_> {
         if reached > to {
             let tokens = trie.tokens(child);
             let kept = match self.within {
-                Some(within) if !tokens.is_empty() => {
-                    shortest(self.ctx, self.machine, &self.heads[to..reached]) <= within
+                Some((within, costs)) if !tokens.is_empty() => {
+                    shortest(self.ctx, costs, self.machine, &self.heads[to..reached]) <= within
                 }
                 _ => true,
             };

@@ -121,7 +121,7 @@ impl Matcher {
         if self.is_terminated() {
             return 0;
         }
-        shortest(self.compiled.context(), &self.machine, self.current())
+        shortest(self.compiled.context(), self.compiled.costs(), &self.machine, self.current())
     }
 
     /// As [`Matcher::mask`], for an output with `left` tokens to go: allows only tokens after which the rest of the
@@ -137,7 +137,7 @@ impl Matcher {
             return Err(GrammarError::Budget { need, left });
         }
         let longest = compiled.vocabulary.trie().depth() as u64;
-        let growth = compiled.grammar.growth().saturating_add(1).saturating_mul(longest + 1);
+        let growth = compiled.costs().growth().saturating_add(1).saturating_mul(longest + 1);
         if need.saturating_add(growth) < left {
             return self.mask(mask);
         }
@@ -153,12 +153,14 @@ impl Matcher {
             match head.leaf {
                 Leaf::End => compiled.vocabulary.eos().iter().for_each(|&id| set(mask, id)),
                 Leaf::Special { token } => {
-                    if shortest_stack(compiled.context(), &self.machine, head.stack) < left {
+                    if shortest_stack(compiled.context(), compiled.costs(), &self.machine, head.stack) < left
+                    {
                         set(mask, token);
                     }
                 }
                 Leaf::Token { node } => {
-                    if shortest_stack(compiled.context(), &self.machine, head.stack) < left {
+                    if shortest_stack(compiled.context(), compiled.costs(), &self.machine, head.stack) < left
+                    {
                         add_class(&compiled, node, mask);
                     }
                 }

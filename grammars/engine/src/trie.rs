@@ -186,6 +186,12 @@ impl TokenTrie {
         out[at].end = out.len() as u32;
     }
 
+    /// How many nodes `byte` leads to.
+    pub(crate) fn count_by_byte(&self, byte: u8) -> u32 {
+        let starts = &self.index().starts;
+        starts[byte as usize + 1] - starts[byte as usize]
+    }
+
     /// All nodes that `byte` leads to, each with its parent.
     pub(crate) fn nodes_by_byte(&self, byte: u8) -> impl Iterator<Item = (u32, u32)> {
         let index = self.index();

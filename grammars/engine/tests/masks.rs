@@ -293,3 +293,76 @@ fn forced_text_is_split_as_the_tokenizer_does() {
     let other = |_: &[u8]| vec![id("{"), id("x")];
     assert_eq!(matcher.forced_canonical(other).unwrap(), [id("{")], "what does not fit is left out");
 }
+
+/// The fewest tokens that complete the output, by trying all: one matcher for each text that so many tokens write.
+fn fewest(matcher: &Matcher, most: u64) -> Option<u64> {
+    let vocabulary = matcher.compiled().vocabulary().clone();
+    let mut level = std::collections::BTreeMap::from([(Vec::new(), matcher.clone())]);
+    let mut mask = vec![0; vocabulary.mask_words()];
+    for depth in 0..=most {
+        if level.values().any(Matcher::is_accepting) {
+            return Some(depth);
+        }
+        let mut next = std::collections::BTreeMap::new();
+        for (text, mut matcher) in level {
+            matcher.mask(&mut mask).unwrap();
+            for token in allowed(&mask) {
+                let longer = [text.as_slice(), vocabulary.bytes(token)].concat();
+                next.entry(longer).or_insert_with(|| {
+                    let mut after = matcher.clone();
+                    after.accept(token).unwrap();
+                    after
+                });
+            }
+        }
+        level = next;
+    }
+    None
+}
+
+#[test]
+fn budgets_are_counted_in_tokens() {
+    let texts =
+        ["{\"", "kind", "\": ", "\"", "\"}", "circle", "sq", "uare", "square\"}", ", \"", "side", "4"];
+    let mut tokens: Vec<Token> = (0..=255u8).map(|byte| Token::text([byte])).collect();
+    tokens.extend(texts.map(Token::text));
+    tokens.push(Token::special("<eos>"));
+    let eos = tokens.len() as u32 - 1;
+    let vocabulary = Arc::new(Vocabulary::new(tokens, &[eos], None).unwrap());
+    let object = |kind: &str, more: Value| {
+        let mut properties = json!({"kind": {"const": kind}});
+        properties.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let required: Vec<String> = properties.as_object().unwrap().keys().cloned().collect();
+        json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+    };
+    // With what is sure to suffice, and what would do: members are counted one by one, though a token may span two.
+    let cases = [
+        (object("circle", json!({})), 8, 6),
+        (object("square", json!({})), 9, 5),
+        (
+            json!({"anyOf": [object("circle", json!({})), object("square", json!({"side": {"enum": [4, 44]}}))]}),
+            7,
+            6,
+        ),
+        (json!({"enum": ["circle", "square", "kindkindkind"]}), 3, 3),
+    ];
+    for (schema, tokens, least) in cases {
+        let compiled = Schema::compile(&schema, &Options::default()).unwrap();
+        let mut builder = GrammarBuilder::new();
+        let root = builder.json_schema(&compiled, &JsonStyle::default()).unwrap();
+        let grammar = Arc::new(builder.build(root).unwrap());
+        let mut matcher = CompiledGrammar::new(grammar, vocabulary.clone()).unwrap().matcher().unwrap();
+        assert_eq!(matcher.shortest_completion(), tokens, "{schema}");
+        assert_eq!(fewest(&matcher, tokens), Some(least), "{schema}");
+        // The least budget is met, whatever is chosen.
+        let mut mask = vec![0; vocabulary.mask_words()];
+        let mut random = Random(2);
+        let mut left = tokens;
+        while !matcher.is_terminated() {
+            matcher.mask_within(&mut mask, left).unwrap();
+            let list = allowed(&mask);
+            matcher.accept(list[random.below(list.len())]).unwrap();
+            left = left.saturating_sub(1);
+        }
+    }
+}

@@ -11,10 +11,13 @@ const NONE: u32 = u32::MAX;
 
 /// A deterministic automaton as a table, without dead states.
 pub(crate) struct Explicit {
-    table: Vec<[u32; 256]>,
+    /// For each state one entry per class of bytes.
+    table: Vec<u32>,
     accepts: Vec<bool>,
     lengths: Option<LengthTable>,
     classes: Classes,
+    class_of: Box<[u8; 256]>,
+    count: usize,
 }
 
 impl Explicit {
@@ -23,6 +26,7 @@ impl Explicit {
         automaton: &dyn Automaton,
         bounds: Option<LengthBounds>,
     ) -> Result<Explicit, GrammarError> {
+        let ranges = automaton.classes().ranges();
         let mut start = Vec::new();
         automaton.start(&mut start);
         let mut ids: FxHashMap<Box<[u32]>, u32> = FxHashMap::default();
@@ -35,7 +39,7 @@ impl Explicit {
             let key = keys[table.len()].clone();
             accepts.push(automaton.accepts(&key));
             let mut row = [NONE; 256];
-            for byte in 0..=255u8 {
+            for byte in (0..=255u8).filter(|&byte| ranges[byte as usize].0 == byte) {
                 if automaton.step(&key, byte, &mut next) == Step::Dead {
                     continue;
                 }
@@ -54,7 +58,7 @@ impl Explicit {
                         id
                     }
                 };
-                row[byte as usize] = id;
+                row[byte as usize..=ranges[byte as usize].1 as usize].fill(id);
             }
             table.push(row);
         }
@@ -100,20 +104,30 @@ impl Explicit {
                 classes.cut(byte, 255);
             }
         }
-        Ok(Explicit { table, accepts, lengths, classes })
+        let ranges = classes.ranges();
+        let mut class_of = Box::new([0u8; 256]);
+        let mut firsts = Vec::new();
+        for byte in 0..=255u8 {
+            if ranges[byte as usize].0 == byte {
+                firsts.push(byte);
+            }
+            class_of[byte as usize] = (firsts.len() - 1) as u8;
+        }
+        let rows = table.iter().flat_map(|row| firsts.iter().map(|&byte| row[byte as usize]));
+        Ok(Explicit { table: rows.collect(), accepts, lengths, classes, class_of, count: firsts.len() })
     }
 }
 
 impl Explicit {
     /// The bytes that may come next in a state, and where they lead.
     pub(crate) fn next(&self, state: u32) -> impl Iterator<Item = (u8, u32)> + '_ {
-        let row = &self.table[state as usize];
-        (0..=255u8).map(|byte| (byte, row[byte as usize])).filter(|&(_, to)| to != NONE)
+        (0..=255u8).filter_map(move |byte| Some((byte, self.step_to(state, byte)?)))
     }
 
     /// Where a byte leads.
     pub(crate) fn step_to(&self, state: u32, byte: u8) -> Option<u32> {
-        Some(self.table[state as usize][byte as usize]).filter(|&to| to != NONE)
+        let at = state as usize * self.count + self.class_of[byte as usize] as usize;
+        Some(self.table[at]).filter(|&to| to != NONE)
     }
 
     /// True if the text may end in a state.
@@ -129,9 +143,9 @@ impl Automaton for Explicit {
 
     fn step(&self, state: &[u32], byte: u8, out: &mut Vec<u32>) -> Step {
         out.clear();
-        match self.table[state[0] as usize][byte as usize] {
-            NONE => Step::Dead,
-            to => {
+        match self.step_to(state[0], byte) {
+            None => Step::Dead,
+            Some(to) => {
                 out.push(to);
                 if is_lead(byte) { Step::Starts } else { Step::Within }
             }
@@ -213,6 +227,12 @@ impl Automaton for Both {
         self.0.accepts(&first[1..]) && self.1.accepts(second)
     }
 
+    fn classes(&self) -> Classes {
+        let mut classes = self.0.classes();
+        classes.refine(&self.1.classes());
+        classes
+    }
+
     fn lengths(&self, _: &[u32]) -> Lengths {
         Lengths::AtLeast(0)
     }
@@ -245,6 +265,12 @@ impl Automaton for Not {
 
     fn accepts(&self, state: &[u32]) -> bool {
         state[0] == utf8::BOUNDARY && (state[1] == 1 || !self.0.accepts(&state[2..]))
+    }
+
+    fn classes(&self) -> Classes {
+        let mut classes = Classes::utf8();
+        classes.refine(&self.0.classes());
+        classes
     }
 
     fn lengths(&self, _: &[u32]) -> Lengths {

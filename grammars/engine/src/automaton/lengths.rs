@@ -2,6 +2,7 @@
 //! never leads into a dead end.
 
 use crate::GrammarError;
+use rustc_hash::FxHashMap;
 
 /// How many more characters an accepted text may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,9 +25,7 @@ impl Lengths {
     /// A set, or that it has every length from the least on.
     pub(crate) fn from_set(set: LengthSet) -> Lengths {
         match set.first_from(0) {
-            Some(least) if (least..=u64::from(set.cap)).all(|n| set.contains(n as u32)) => {
-                Lengths::AtLeast(least as u32)
-            }
+            Some(least) if set.is_full_from(least as u32) => Lengths::AtLeast(least as u32),
             _ => Lengths::Set(set),
         }
     }
@@ -66,6 +65,33 @@ impl LengthSet {
         }
     }
 
+    /// Adds every length from this one on.
+    fn insert_from(&mut self, least: u32) {
+        if least > self.cap {
+            if self.open && least != FAR {
+                self.insert(self.cap);
+            }
+            return;
+        }
+        let first = least as usize / 64;
+        self.bits[first] |= u64::MAX << (least % 64);
+        self.bits[first + 1..].fill(u64::MAX);
+        let last = self.bits.len() - 1;
+        self.bits[last] &= self.last_valid();
+    }
+
+    fn is_full_from(&self, least: u32) -> bool {
+        let mut full = LengthSet { bits: vec![0; self.bits.len()], ..*self };
+        full.insert_from(least);
+        full.bits == self.bits
+    }
+
+    /// The bits of the last word that stand for lengths.
+    fn last_valid(&self) -> u64 {
+        let used = self.cap % 64;
+        if used == 63 { u64::MAX } else { (1u64 << (used + 1)) - 1 }
+    }
+
     fn contains(&self, length: u32) -> bool {
         length <= self.cap && self.bits[length as usize / 64] >> (length % 64) & 1 == 1
     }
@@ -74,10 +100,7 @@ impl LengthSet {
     pub(crate) fn merge(&mut self, other: &LengthSet, by: u32) -> bool {
         let mut changed = false;
         let mut carry = 0u64;
-        let last_valid = {
-            let used = self.cap % 64;
-            if used == 63 { u64::MAX } else { (1u64 << (used + 1)) - 1 }
-        };
+        let last_valid = self.last_valid();
         let words = self.bits.len();
         for (index, (mine, &theirs)) in self.bits.iter_mut().zip(&other.bits).enumerate() {
             let mut value = if by == 0 { theirs } else { theirs << 1 | carry };
@@ -123,7 +146,9 @@ pub(crate) struct LengthTable {
     short: Vec<u32>,
     /// The least length by way of a character that can be repeated.
     looped: Vec<u32>,
-    sets: Option<Vec<LengthSet>>,
+    /// For the states whose lengths are not all from the least one on.
+    sets: FxHashMap<u32, LengthSet>,
+    bounds: LengthBounds,
 }
 
 const FAR: u32 = u32::MAX;
@@ -142,30 +167,85 @@ impl LengthTable {
         let seeds = seeds.map(|state| (state, short[state as usize]));
         let open = ends.iter().filter(|end| end.1).map(|&(state, _)| (state, 0));
         let looped = nearest(back, seeds.chain(open));
-        let closed = short.iter().zip(&looped).all(|(short, looped)| short == looped);
-        let sets = if closed { None } else { Some(all_sets(back, ends, bounds)?) };
-        Ok(LengthTable { short, looped, sets })
+        let table = LengthTable { short, looped, sets: FxHashMap::default(), bounds };
+        table.with_sets(back, ends)
+    }
+
+    fn is_closed(&self, state: u32) -> bool {
+        self.short[state as usize] == self.looped[state as usize]
+    }
+
+    /// The set of a state that has every length from the least one on.
+    fn closed_set(&self, state: u32) -> LengthSet {
+        let mut set = LengthSet::empty(self.bounds);
+        set.insert_from(self.short[state as usize]);
+        set
+    }
+
+    fn with_sets(
+        mut self,
+        back: &[Vec<(u32, u32)>],
+        ends: &[(u32, bool)],
+    ) -> Result<LengthTable, GrammarError> {
+        let open: Vec<u32> = (0..back.len() as u32).filter(|&state| !self.is_closed(state)).collect();
+        if open.is_empty() {
+            return Ok(self);
+        }
+        self.bounds.check(open.len())?;
+        for &state in &open {
+            self.sets.insert(state, LengthSet::empty(self.bounds));
+        }
+        let mut queue = std::collections::VecDeque::new();
+        let mut queued = vec![false; back.len()];
+        for &(state, _) in ends {
+            if let Some(set) = self.sets.get_mut(&state) {
+                set.insert(0);
+                if !std::mem::replace(&mut queued[state as usize], true) {
+                    queue.push_back(state);
+                }
+            }
+        }
+        let before_open = |state: u32| back[state as usize].iter().any(|&(from, _)| !self.is_closed(from));
+        let closed = (0..back.len() as u32).filter(|&state| self.is_closed(state) && before_open(state));
+        let closed: Vec<u32> = closed.filter(|&state| self.short[state as usize] != FAR).collect();
+        queue.extend(closed);
+        let mut work = 0;
+        while let Some(state) = queue.pop_front() {
+            queued[state as usize] = false;
+            let set = match self.sets.get(&state) {
+                Some(set) => set.clone(),
+                None => self.closed_set(state),
+            };
+            work += (back[state as usize].len() + 1) * set.bits.len();
+            if work > MAX_WORK {
+                let what = "steps to find the possible lengths of a pattern";
+                return Err(GrammarError::Limit { what, limit: MAX_WORK as u64 });
+            }
+            for &(from, weight) in &back[state as usize] {
+                let Some(to) = self.sets.get_mut(&from) else { continue };
+                if to.merge(&set, weight) && !std::mem::replace(&mut queued[from as usize], true) {
+                    queue.push_back(from);
+                }
+            }
+        }
+        Ok(self)
     }
 
     /// The lengths ahead of a set of states.
     pub(crate) fn of(&self, states: impl Iterator<Item = u32> + Clone) -> Lengths {
         let least = |table: &[u32]| states.clone().map(|state| table[state as usize]).min().unwrap_or(FAR);
         let (short, looped) = (least(&self.short), least(&self.looped));
-        match &self.sets {
-            Some(sets) if short != looped => {
-                let mut all: Option<LengthSet> = None;
-                for state in states {
-                    match &mut all {
-                        None => all = Some(sets[state as usize].clone()),
-                        Some(all) => {
-                            all.merge(&sets[state as usize], 0);
-                        }
-                    }
-                }
-                all.map_or(Lengths::AtLeast(0), Lengths::from_set)
-            }
-            _ => Lengths::AtLeast(short),
+        if short == looped {
+            return Lengths::AtLeast(short);
         }
+        let mut all = LengthSet::empty(self.bounds);
+        for state in states {
+            match self.sets.get(&state) {
+                Some(set) => all.merge(set, 0),
+                None => all.merge(&self.closed_set(state), 0),
+            };
+        }
+        Lengths::from_set(all)
     }
 }
 
@@ -244,41 +324,6 @@ fn repeatable(back: &[Vec<(u32, u32)>]) -> Vec<bool> {
 
 /// Most words of sets that are put together.
 const MAX_WORK: usize = 1 << 26;
-
-fn all_sets(
-    back: &[Vec<(u32, u32)>],
-    ends: &[(u32, bool)],
-    bounds: LengthBounds,
-) -> Result<Vec<LengthSet>, GrammarError> {
-    bounds.check(back.len())?;
-    let mut sets = vec![LengthSet::empty(bounds); back.len()];
-    let mut queue = std::collections::VecDeque::new();
-    let mut queued = vec![false; back.len()];
-    for &(state, open) in ends {
-        let upto = if open { bounds.cap } else { 0 };
-        (0..=upto).for_each(|length| sets[state as usize].insert(length));
-        if !std::mem::replace(&mut queued[state as usize], true) {
-            queue.push_back(state);
-        }
-    }
-    let mut work = 0;
-    while let Some(state) = queue.pop_front() {
-        queued[state as usize] = false;
-        let set = sets[state as usize].clone();
-        work += (back[state as usize].len() + 1) * set.bits.len();
-        if work > MAX_WORK {
-            let what = "steps to find the possible lengths of a pattern";
-            return Err(GrammarError::Limit { what, limit: MAX_WORK as u64 });
-        }
-        for &(from, weight) in &back[state as usize] {
-            if sets[from as usize].merge(&set, weight) && !std::mem::replace(&mut queued[from as usize], true)
-            {
-                queue.push_back(from);
-            }
-        }
-    }
-    Ok(sets)
-}
 
 /// Which lengths a caller will ask about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

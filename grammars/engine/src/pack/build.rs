@@ -49,6 +49,17 @@ struct Circle {
     there: ByteSet,
 }
 
+/// States that some characters lead from one to another only.
+struct Region {
+    /// First bytes of those characters.
+    stays: ByteSet,
+    states: Vec<u32>,
+}
+
+/// Walking this part of a vocabulary takes no time.
+const FEW: u32 = 64;
+/// Regions of more states are not worth finding.
+const LARGE: usize = 64;
 const UNKNOWN: u32 = u32::MAX;
 const DEAD: u32 = u32::MAX - 1;
 /// Subtrees smaller than this are not worth a look at what they hold.
@@ -87,9 +98,145 @@ impl<'a> Build<'a> {
     /// Walks the whole vocabulary from a state, lengths aside.
     pub(super) fn state(&mut self, state: u32) -> Result<(), GrammarError> {
         match self.circle(state)? {
-            Some(circle) => self.around(state, &circle),
+            Some(circle) => match self.region(state, &circle)? {
+                Some(region) => self.across(state, &region),
+                None => self.around(state, &circle),
+            },
             None => self.children(0, state, 0),
         }
+    }
+
+    /// The characters that keep a state alive for good, if by them far fewer nodes have to be walked than by the
+    /// circle: where a text is searched for something, nearly every character leads somewhere, but none to an end.
+    fn region(&self, state: u32, circle: &Circle) -> Result<Option<Region>, GrammarError> {
+        let dfa = &self.terminal.dfa;
+        let firsts = || (0..0x80u8).chain(LEADS);
+        let mut leaving = 0;
+        for byte in firsts().filter(|&byte| !circle.back.contains(byte)) {
+            if dfa.step(circle.state, byte)?.is_some() {
+                leaving += self.trie.count_by_byte(byte);
+            }
+        }
+        // Which lengths a token has depends on the state it leads to, so those are counted node by node.
+        if leaving < self.trie.len() / FEW || self.by_cost.is_some() {
+            return Ok(None);
+        }
+        let mut stays = ByteSet::default();
+        firsts().for_each(|byte| stays.insert(byte));
+        let mut states = vec![state];
+        let mut next = 0;
+        while next < states.len() {
+            let from = states[next];
+            next += 1;
+            for byte in firsts().filter(|&byte| dfa.class(byte).0 == byte || byte == *LEADS.start()) {
+                let last = dfa.class(byte).1;
+                if !stays.contains(byte) {
+                    continue;
+                }
+                if !self.survives(from, byte, &mut states)? {
+                    (byte..=last).for_each(|byte| stays.remove(byte));
+                }
+                if states.len() > LARGE {
+                    return Ok(None);
+                }
+            }
+        }
+        let mut left = 0;
+        for byte in firsts().filter(|&byte| !stays.contains(byte)) {
+            let mut alive = false;
+            for &from in &states {
+                alive |= dfa.step(from, byte)?.is_some();
+            }
+            left += if alive { self.trie.count_by_byte(byte) } else { 0 };
+        }
+        Ok((left * 2 < leaving).then_some(Region { stays, states }))
+    }
+
+    /// True if every character that begins with `first` keeps the terminal alive and short of its end; adds the
+    /// states that they lead to.
+    fn survives(&self, from: u32, first: u8, states: &mut Vec<u32>) -> Result<bool, GrammarError> {
+        let dfa = &self.terminal.dfa;
+        let (Some(place), Some(target)) = (utf8::step(utf8::BOUNDARY, first), dfa.step(from, first)?) else {
+            return Ok(false);
+        };
+        if !target.starts {
+            return Ok(false);
+        }
+        let mut places = vec![(target.state, place)];
+        let mut next = 0;
+        while next < places.len() {
+            let (at, place) = places[next];
+            next += 1;
+            if dfa.accepts(at) || !dfa.live(at) || places.len() > LARGE {
+                return Ok(false);
+            }
+            if place == utf8::BOUNDARY {
+                // A backslash begins a character, but what follows it belongs to the same one.
+                if dfa.rest_of_character(at).is_some_and(|rest| rest > 0) {
+                    return Ok(false);
+                }
+                if !states.contains(&at) {
+                    states.push(at);
+                }
+                continue;
+            }
+            let mut byte = 0x7fu8;
+            while byte < 0xbf {
+                byte += 1;
+                let class = dfa.class(byte);
+                let Some(place) = utf8::step(place, byte) else { continue };
+                byte = class.1;
+                match dfa.step(at, class.0)? {
+                    Some(target) if places.contains(&(target.state, place)) => {}
+                    Some(target) => places.push((target.state, place)),
+                    None => return Ok(false),
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Walks the whole vocabulary from a state that most characters keep alive.
+    fn across(&mut self, state: u32, region: &Region) -> Result<(), GrammarError> {
+        let trie = self.trie;
+        let mut short = 0;
+        for &state in &region.states {
+            short = short.max(self.resolve_state(state)?.short);
+        }
+        // No token takes more, whatever state it leads to.
+        self.longest = trie.depth() + short;
+        let mut words = Vec::new();
+        trie.holders().only(region.stays, &mut words);
+        words.resize(self.words.len(), 0);
+        self.words = words;
+        let mut path = Vec::new();
+        for byte in (0..0x80).chain(LEADS).filter(|&byte| !region.stays.contains(byte)) {
+            for (node, parent) in trie.nodes_by_byte(byte) {
+                path.clear();
+                let mut at = parent;
+                while at != 0 {
+                    let byte = trie.node(at).byte;
+                    if byte & 0xc0 != 0x80 && !region.stays.contains(byte) {
+                        break;
+                    }
+                    path.push(byte);
+                    at = trie.parent(at);
+                }
+                if at != 0 || parent != 0 && !trie.between_characters(parent) {
+                    continue;
+                }
+                let mut step = state << 1;
+                for &byte in path.iter().rev().chain([&byte]) {
+                    if step != DEAD {
+                        step = self.transition(step >> 1, byte)?;
+                    }
+                }
+                if step != DEAD {
+                    self.node(node, step, u32::from(trie.begun(parent)))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The widest circle that the state leads to.
