@@ -83,6 +83,18 @@ fn text_ok(excluded: &[Vec<u8>], text: &[u8]) -> bool {
     !excluded.iter().any(|e| contains(text, e))
 }
 
+/// A string that begins as it ends, such as `,,`, must not be completed early when it follows the text.
+fn text_ends(excluded: &[Vec<u8>], text: &[u8]) -> bool {
+    let overlaps = |e: &&Vec<u8>| (1..e.len()).any(|n| e[..n] == e[e.len() - n..]);
+    // What holds another excluded string cannot follow at all.
+    let whole = |e: &&Vec<u8>| text_ok(excluded, &e[..e.len() - 1]) && text_ok(excluded, &e[1..]);
+    excluded
+        .iter()
+        .filter(overlaps)
+        .filter(whole)
+        .all(|e| text_ok(excluded, &[text, &e[..e.len() - 1]].concat()))
+}
+
 fn raw_ends(terminator: &[u8], text: &[u8]) -> bool {
     let mut all = text.to_vec();
     all.extend_from_slice(terminator);
@@ -103,7 +115,7 @@ fn nullable(t: &Term) -> bool {
         Term::Seq(a, b) => nullable(a) && nullable(b),
         Term::Alt(set) => set.iter().any(|t| nullable(t)),
         Term::Repeat(t, min, _) => *min == 0 || nullable(t),
-        Term::Text(..) => true,
+        Term::Text(excluded, read) => text_ends(excluded, read),
         Term::Raw(t, read) => raw_ends(t, read),
         Term::Members(o, used, _) => {
             used.len() as u64 >= o.min && (0..o.declared.len()).all(|i| !o.declared[i].2 || used.contains(&i))

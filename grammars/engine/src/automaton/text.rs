@@ -94,7 +94,9 @@ impl FreeText {
     pub(crate) fn new(excluded: &[Vec<u8>]) -> Result<FreeText, GrammarError> {
         let finder = Finder::new(excluded)?;
         let overlaps = |t: &[u8]| (1..t.len()).any(|k| t.ends_with(&t[..k]));
-        let alone: Vec<&Vec<u8>> = excluded.iter().filter(|t| overlaps(t)).collect();
+        // One that holds another of them never follows: the other one would be found first, wherever the text ends.
+        let whole = |t: &Vec<u8>| !excluded.iter().any(|o| o != t && t.windows(o.len()).any(|w| w == o));
+        let alone: Vec<&Vec<u8>> = excluded.iter().filter(|t| overlaps(t) && whole(t)).collect();
         let held = (0..finder.next.len() as u32).map(|node| alone.iter().any(|t| finder.ends_early(node, t)));
         Ok(FreeText { held: held.collect(), finder })
     }
