@@ -135,7 +135,8 @@ fn summary(out: &mut String, rows: &[Row], of: &[usize]) {
             |row: &Row| done(row).iter().filter_map(|&i| row.outcomes[i].as_ref()).flat_map(values).collect();
         rows.iter().map(|row| Sample::new(all(row))).collect()
     };
-    let kinds: [(&str, Values, &[(&str, f64)]); 7] = [
+    type Parts = &'static [(&'static str, f64)];
+    let kinds: [(&str, Values, Parts); 7] = [
         ("compile", |o| vec![o.compile], &[("p50", 0.5), ("p99", 0.99), ("max", 1.0)]),
         ("first mask", |o| vec![o.first], &[("p50", 0.5), ("p99", 0.99), ("max", 1.0)]),
         ("same schema again", |o| vec![o.again], &[("p50", 0.5), ("p99", 0.99)]),
@@ -169,7 +170,7 @@ fn summary(out: &mut String, rows: &[Row], of: &[usize]) {
 
 fn each(out: &mut String, items: &[Item], rows: &[Row], of: &[usize]) {
     line(out, std::iter::once("schema".to_string()).chain(rows.iter().map(|row| row.engine.clone())));
-    line(out, (0..=rows.len()).map(|i| if i == 0 { "---" } else { "---" }.to_string()));
+    line(out, (0..=rows.len()).map(|_| "---".to_string()));
     for &i in of {
         let cells = rows.iter().map(|row| match &row.outcomes[i] {
             None => "too slow".to_string(),

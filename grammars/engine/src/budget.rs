@@ -66,8 +66,8 @@ impl Costs {
         };
         let with_colon: Vec<bool> = grammar.objects.iter().map(|o| text(o.colon).is_some()).collect();
         let keys = grammar.objects.iter().map(|o| {
-            let key = |key: &Box<[u8]>| suffixes(trie, &[key, text(o.colon).unwrap_or_default()].concat());
-            o.keys.iter().map(key).collect()
+            let colon = text(o.colon).unwrap_or_default();
+            o.keys.iter().map(|key| suffixes(trie, &[&**key, colon].concat())).collect()
         });
         let mut costs = Costs {
             nodes: vec![NEVER; grammar.nodes.len()],

@@ -309,11 +309,12 @@ impl Grammar {
                     match colour[to as usize] {
                         1 => {
                             let on_path = stack.iter().filter(|(_, leaving)| *leaving).map(|(id, _)| *id);
-                            let name = on_path.chain([to]).filter_map(|id| match &self.nodes[id as usize] {
-                                Node::Rule(r) => Some(self.rules[*r as usize].0.to_string()),
-                                _ => None,
-                            });
-                            return Err(GrammarError::LeftRecursion(name.last().unwrap_or_default()));
+                            let mut name =
+                                on_path.chain([to]).filter_map(|id| match &self.nodes[id as usize] {
+                                    Node::Rule(r) => Some(self.rules[*r as usize].0.to_string()),
+                                    _ => None,
+                                });
+                            return Err(GrammarError::LeftRecursion(name.next_back().unwrap_or_default()));
                         }
                         0 => stack.push((to, false)),
                         _ => {}

@@ -69,11 +69,14 @@ impl PackCache {
 /// Packs kept per terminal: with dense sets of 128k tokens, 256 of them are 4 MiB.
 const PACKS_PER_TERMINAL: usize = 256;
 
+/// A state, and a count where lengths have to be settled with it.
+type Key = (u32, Option<u64>);
+
 /// The packs of one terminal, by state.
 #[derive(Default)]
 pub(crate) struct Packs {
     /// By state, and by count where that is needed; see [`Pack::exact`].
-    states: RwLock<FxHashMap<(u32, Option<u64>), Arc<Pack>>>,
+    states: RwLock<FxHashMap<Key, Arc<Pack>>>,
 }
 
 impl Packs {
@@ -101,7 +104,7 @@ impl Packs {
         &self,
         terminal: &Terminal,
         vocabulary: &Vocabulary,
-        key: (u32, Option<u64>),
+        key: Key,
     ) -> Result<Arc<Pack>, GrammarError> {
         if let Some(pack) = self.states.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(pack));
@@ -163,11 +166,7 @@ struct Exits {
 }
 
 impl Pack {
-    fn new(
-        terminal: &Terminal,
-        vocabulary: &Vocabulary,
-        (state, count): (u32, Option<u64>),
-    ) -> Result<Pack, GrammarError> {
+    fn new(terminal: &Terminal, vocabulary: &Vocabulary, (state, count): Key) -> Result<Pack, GrammarError> {
         let mut build = Build::new(terminal, vocabulary);
         match count {
             Some(count) => build.counted(0, state, count)?,
