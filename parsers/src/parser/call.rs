@@ -193,6 +193,8 @@ impl Machine {
         }
         let lead = self.raw.len();
         let start = at - lead as u64;
+        let breaks_line =
+            held.iter().chain(bytes).take_while(|byte| is_ws(**byte)).any(|&byte| byte == b'\n');
         self.raw_from = start;
         self.raw.extend_from_slice(held);
         self.raw.extend_from_slice(bytes);
@@ -201,7 +203,7 @@ impl Machine {
             start,
             lead,
             listed: false,
-            apart: self.out.at_line_start || self.raw[..lead].contains(&b'\n'),
+            apart: self.out.at_line_start || self.raw[..lead].contains(&b'\n') || breaks_line,
             name: None,
             id: None,
             started: false,
