@@ -143,6 +143,13 @@ impl Scaffold {
         if !like.reasoning.open.is_empty() {
             out += &format!("\n[reasoning]\nopen = {}\n", text(&like.reasoning.open));
         }
+        if let Some(suffix) = &like.suffix {
+            out += &format!(
+                "\n[suffix]\ndefault = {}\nknown = {}\n",
+                text(&suffix.default),
+                list(&suffix.known)
+            );
+        }
         out.push('\n');
         if copy {
             out += &format_section(&self.source);
