@@ -100,7 +100,7 @@ fn write_module(code: &mut String, folder: &Path, manifest: &Manifest) {
         None => (String::new(), "None"),
     };
     // Titles are plain text; rustdoc would read markers in them as HTML.
-    let title = manifest.title.replace('<', "\\<");
+    let title = manifest.title.replace('<', "\\<").replace('[', "\\[").replace(']', "\\]");
     let id = &manifest.id;
     let _ = write!(
         code,
