@@ -139,6 +139,19 @@ impl Case {
             || self.test.contains("tool_choice_none")
     }
 
+    /// The case with the answers of the other engines that its test was run on, one by one.
+    pub(super) fn other_engines(&self) -> Vec<Case> {
+        let others = self.note.get("others").and_then(Value::as_object);
+        let text = |answer: &Value, part: &str| answer.get(part).and_then(Value::as_str).map(str::to_owned);
+        let case = |answer: &Value| Case {
+            expected_calls: answer.get("calls").and_then(|calls| serde_json::from_value(calls.clone()).ok()),
+            expected_content: text(answer, "content"),
+            expected_reasoning: text(answer, "reasoning"),
+            ..self.clone()
+        };
+        others.into_iter().flat_map(serde_json::Map::values).map(case).collect()
+    }
+
     /// The response template that the output is to be read with, if the case brings one.
     pub(super) fn response_template(&self) -> Option<&Value> {
         self.note.get("response_template").filter(|template| template.is_object())

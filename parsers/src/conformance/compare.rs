@@ -48,6 +48,8 @@ pub enum Policy {
     UntypedValue,
     /// The request allows no call, so the peer drops the one in the output; here it is told of.
     CallUnderNone,
+    /// Several engines ran the same test and answer in different ways; another one of them answers as we do.
+    EnginesDiffer,
 }
 
 /// The parts of an expectation, judged.
@@ -79,22 +81,55 @@ pub(super) struct Marks<'a> {
     pub(super) closers: &'a [&'a str],
 }
 
-/// Judges `events`, joined, against `case`.
-pub(super) fn compare(case: &Case, events: &[Event], marks: &Marks<'_>) -> Parts {
+/// Judges `events`, joined, against `case` alone.
+fn judge(case: &Case, events: &[Event], marks: &Marks<'_>) -> Parts {
     let turn: Turn = events.iter().cloned().collect();
     let texts = Texts::new(case, events, &turn, marks.all, marks.reasoning);
     let content = case.expected_content.as_deref();
-    let judge = |expected: &[ExpectedCall]| match calls(case, expected, &turn, marks) {
+    let judge_calls = |expected: &[ExpectedCall]| match calls(case, expected, &turn, marks) {
         Agreement::Differs if expected.is_empty() && content.is_some_and(|want| texts.holds_calls(want)) => {
             Agreement::Policy(Policy::OneStage)
         }
         agreement => agreement,
     };
-    Parts {
-        calls: case.expected_calls.as_deref().map(judge),
+    let mut parts = Parts {
+        calls: case.expected_calls.as_deref().map(judge_calls),
         content: content.map(|expected| texts.content(expected)),
         reasoning: case.expected_reasoning.as_deref().map(|expected| texts.reasoning(expected)),
+    };
+    // Where the last call never closed, a peer that takes it for none gives the whole output as text.
+    let unclosed = Agreement::Policy(Policy::UnclosedCall);
+    if parts.calls == Some(unclosed)
+        && parts.content == Some(Agreement::Differs)
+        && content.is_some_and(|content| content.trim() == case.text.trim())
+    {
+        parts.content = Some(unclosed);
     }
+    parts
+}
+
+/// Judges `events`, joined, against `case`, and where they differ, against what the other engines of its test gave.
+pub(super) fn compare(case: &Case, events: &[Event], marks: &Marks<'_>) -> Parts {
+    let mut parts = judge(case, events, marks);
+    let differs = |part: Option<Agreement>| part == Some(Agreement::Differs);
+    if parts.overall() == Agreement::Differs {
+        let agrees =
+            case.other_engines().into_iter().map(|other| judge(&other, events, marks)).find(|other| {
+                // Only what that engine's answer pins is answered by it.
+                let answered = |part, other| !differs(part) || (Option::is_some(&other) && !differs(other));
+                answered(parts.calls, other.calls)
+                    && answered(parts.content, other.content)
+                    && answered(parts.reasoning, other.reasoning)
+            });
+        if agrees.is_some() {
+            for part in [&mut parts.calls, &mut parts.content, &mut parts.reasoning] {
+                if differs(*part) {
+                    *part = Some(Agreement::Policy(Policy::EnginesDiffer));
+                }
+            }
+        }
+    }
+    parts
 }
 
 fn calls(case: &Case, expected: &[ExpectedCall], turn: &Turn, marks: &Marks<'_>) -> Agreement {

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The kinds of differences; `docs/src/conformance.md` says what they mean.
-const KINDS: [&str; 4] = ["contradiction", "peer_bug", "deliberate", "other_format"];
+const KINDS: [&str; 5] = [MISPAIRED, "contradiction", "peer_bug", "deliberate", "other_format"];
+
+/// The kind of a case whose expectation belongs to another output, or is a part of the one it belongs to.
+const MISPAIRED: &str = "mispaired";
 
 /// A known difference.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Reason {
-    /// `contradiction`, `peer_bug`, `deliberate` or `other_format`.
+    /// `mispaired`, `contradiction`, `peer_bug`, `deliberate` or `other_format`.
     pub kind: String,
     /// Why.
     pub why: String,
@@ -23,8 +26,8 @@ pub struct Known {
 /// A list of known differences that is not in its form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "line {line}: {why}; known differences stand as `id = \"reason\"` under [contradiction], [peer_bug], \
-     [deliberate] or [other_format]"
+    "line {line}: {why}; known differences stand as `id = \"reason\"` under [mispaired], [contradiction], \
+     [peer_bug], [deliberate] or [other_format]"
 )]
 pub struct KnownError {
     /// The line, from 1.
@@ -83,6 +86,11 @@ impl Known {
     /// Why the case differs.
     pub fn reason(&self, id: &str) -> Option<&Reason> {
         self.reasons.get(id)
+    }
+
+    /// Whether the case's expectation belongs to another output than the case's own.
+    pub fn is_mispaired(&self, id: &str) -> bool {
+        self.reason(id).is_some_and(|reason| reason.kind == MISPAIRED)
     }
 
     /// Every case id with its reason.

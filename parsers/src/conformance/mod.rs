@@ -184,6 +184,37 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_of_another_engine_is_a_policy() {
+        let case = |other: &str| {
+            format!(
+                r#"{{"id": "a", "family": "phi4_mini", "tier": "agreed", "text": "functools[{{\"x\": 1}}]",
+                "expected_calls": [], "expected_content": "Gone.", "note": {{"others": {{"one": {other}}}}}}}"#
+            )
+            .replace('\n', " ")
+        };
+        let as_we = r#"{"calls": [], "content": "functools[{\"x\": 1}]"}"#;
+        assert_eq!(run_one(&case(as_we)).agreement, Agreement::Policy(Policy::EnginesDiffer));
+        // An engine that pins less, or something else, settles nothing.
+        assert_eq!(run_one(&case(r#"{"calls": []}"#)).agreement, Agreement::Differs);
+        assert_eq!(run_one(&case(r#"{"content": "Else."}"#)).agreement, Agreement::Differs);
+    }
+
+    #[test]
+    fn mispaired_cases_are_told_apart() {
+        let cases = "{\"id\": \"a\", \"family\": \"hermes\", \"tier\": \"asserted\", \"text\": \"x\", \"expected_content\": \"x\"}\n\
+                     {\"id\": \"b\", \"family\": \"hermes\", \"tier\": \"asserted\", \"text\": \"x\", \"expected_content\": \"y\"}";
+        let report = run(&Registry::builtin().unwrap(), &Case::read(cases).unwrap(), None);
+        let mut known = Known::default();
+        assert!(report.headline(&known).contains("50.0 % of 2 cases agree, 1 differ"));
+        known.add("[mispaired]\nb = \"expects another output\"\n").unwrap();
+        assert!(
+            report
+                .headline(&known)
+                .contains("without the 1 whose expectation belongs to another output 100.0 %")
+        );
+    }
+
+    #[test]
     fn infers_how_the_prompt_ended() {
         let tail = |text: &str, more: &str| {
             run_one(&format!(r#"{{"id": "a", "family": "qwen3", "text": "{text}"{more}}}"#)).prompt_tail

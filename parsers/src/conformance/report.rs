@@ -156,6 +156,33 @@ impl Report {
         named.collect()
     }
 
+    /// The agreement of the tiers that weigh most, and the same without the cases that `known` calls mispaired, which
+    /// no parser can agree with.
+    pub fn headline(&self, known: &Known) -> String {
+        let mut out = String::new();
+        for tiers in [&["agreed", "asserted"][..], &["recorded"]] {
+            let of_tiers = |result: &&CaseResult| tiers.contains(&result.tier.as_str());
+            let count = |test: &dyn Fn(&CaseResult) -> bool| {
+                self.results.iter().filter(of_tiers).filter(|result| test(result)).count()
+            };
+            let all = count(&|_| true);
+            if all == 0 {
+                continue;
+            }
+            let differing = |result: &CaseResult| result.agreement == Agreement::Differs;
+            let differ = count(&differing);
+            let mispaired = count(&|result| differing(result) && known.is_mispaired(&result.id));
+            out += &format!(
+                "{}: {:.1} % of {all} cases agree, {differ} differ; without the {mispaired} whose expectation belongs to \
+                 another output {:.1} %\n",
+                tiers.join(" and "),
+                percent(all - differ, all),
+                percent(all - differ, all - mispaired),
+            );
+        }
+        out
+    }
+
     /// One JSON object per case.
     pub fn to_jsonl(&self) -> String {
         let lines = self.cases.iter().zip(&self.results).map(|(case, result)| {

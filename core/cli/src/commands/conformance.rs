@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args, registry: &Registry, known: &Known, out: &mut Out
             out.emit(|| value, String::new)?;
         }
     } else {
-        out.raw(&report.to_string())?;
+        out.raw(&format!("{report}\n{}", report.headline(known)))?;
         if !args.summary {
             out.raw(&format!("\n{}\n", report.differences(known)))?;
             for result in report.unexplained(known) {

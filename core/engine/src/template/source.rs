@@ -3,6 +3,7 @@
 //! - Line breaks become `\n`, as Jinja does when it reads a source.
 //! - `{% generation %}` blocks become plain blocks that print two marker characters (see [`Prepared::marks`]); the
 //!   whitespace signs of the tags are kept.
+//! - A raw block keeps the line break behind its first tag, as in Jinja.
 //! - List, dict and tuple literals are wrapped in [`LIST`], [`DICT`] and [`TUPLE`]: the results are walked within a
 //!   budget, and lists and dicts can be changed. Hugging Face's sandbox refuses `append` and the like, and some published
 //!   templates call them.
@@ -52,7 +53,12 @@ pub(super) fn prepare(source: &str) -> Prepared {
                 let end = tag_end(tag, "%}");
                 let words = tag_words(&tag[..end]);
                 match words.as_slice() {
-                    ["raw"] => copy(&mut out, tag, raw_end(tag, end)),
+                    ["raw"] => {
+                        let (left, right) = signs(&tag[..end]);
+                        let sign = if right.is_empty() { "+" } else { right };
+                        out.push_str(&format!("{{%{left} raw {sign}%}}"));
+                        copy(&mut out, &tag[end..], raw_end(tag, end) - end)
+                    }
                     ["generation"] => {
                         marks = true;
                         let (left, right) = signs(&tag[..end]);
@@ -321,7 +327,7 @@ mod tests {
              {% if true %}{{ __toolglot_close }}{% endif %}{% endwith -%} z"
         );
         for kept in
-            ["{# {% generation %} #}", "{% raw %}{% generation %}{% endraw %}", "{{ '{% generation %}' }}"]
+            ["{# {% generation %} #}", "{% raw +%}{% generation %}{% endraw %}", "{{ '{% generation %}' }}"]
         {
             assert_eq!(text(kept), kept);
         }

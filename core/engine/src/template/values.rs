@@ -48,10 +48,24 @@ fn build(json: &Json, depth: usize) -> Result<Value, Error> {
     })
 }
 
+/// A value inside a container as Python writes it there; the engine does so for all but floats.
+struct Printed<'v>(&'v Value);
+
+impl fmt::Debug for Printed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let float = (self.0.kind() == ValueKind::Number && !self.0.is_integer())
+            .then(|| f64::try_from(self.0.clone()));
+        let Some(Ok(float)) = float else { return self.0.fmt(f) };
+        let mut text = String::new();
+        number::push_float(&mut text, float, number::PYTHON);
+        f.write_str(&text)
+    }
+}
+
 /// Prints a container of ours within the budget. The engine's own printing is used for `~` and for containers of its own.
 fn render_list(items: &[Value], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     budget::take(items.len());
-    budget::nested(|| f.debug_list().entries(items).finish())
+    budget::nested(|| f.debug_list().entries(items.iter().map(Printed)).finish())
 }
 
 fn render_map<'v>(
@@ -59,7 +73,7 @@ fn render_map<'v>(
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
     budget::take(items.len());
-    budget::nested(|| f.debug_map().entries(items).finish())
+    budget::nested(|| f.debug_map().entries(items.map(|(k, v)| (Printed(k), Printed(v)))).finish())
 }
 
 /// The engine debug-prints what `pprint` shows, so that has to be within the budget as well.
