@@ -58,7 +58,7 @@ impl Registry {
     pub fn add(&mut self, family: Arc<dyn Family>) -> Result<(), RegistryError> {
         let manifest = family.manifest();
         for id in std::iter::once(&manifest.id).chain(&manifest.aliases) {
-            if let Some(owner) = self.get(id) {
+            if let Some(owner) = self.get_exact(id) {
                 return Err(RegistryError::Taken {
                     added: manifest.id.clone(),
                     id: id.clone(),
@@ -94,8 +94,23 @@ impl Registry {
         }
     }
 
-    /// The family with this id or alias.
+    /// The family with this id or alias. Where there is none, the only one whose id or alias has the same letters and
+    /// digits: `DeepSeek-V3.2` is `deepseek_v32`.
     pub fn get(&self, id: &str) -> Option<&Arc<dyn Family>> {
+        let plain = |id: &str| -> String {
+            id.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+        };
+        self.get_exact(id).or_else(|| {
+            let wanted = plain(id);
+            let mut alike = self.families.iter().filter(|family| {
+                let manifest = family.manifest();
+                std::iter::once(&manifest.id).chain(&manifest.aliases).any(|name| plain(name) == wanted)
+            });
+            alike.next().filter(|_| !wanted.is_empty() && alike.next().is_none())
+        })
+    }
+
+    fn get_exact(&self, id: &str) -> Option<&Arc<dyn Family>> {
         let exact = self.families.iter().find(|family| family.manifest().id == id);
         exact.or_else(|| {
             self.families.iter().find(|family| family.manifest().aliases.iter().any(|alias| alias == id))

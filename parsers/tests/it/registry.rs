@@ -44,6 +44,20 @@ fn an_id_has_one_owner() {
 }
 
 #[test]
+fn names_are_found_however_they_are_spelled() {
+    let mut registry = Registry::empty();
+    registry.add(family("deep_v3", "aliases = [\"deep-v3.1\"]")).unwrap();
+    registry.add(family("deepv31", "")).unwrap();
+    registry.add(family("other2", "")).unwrap();
+    let id = |name: &str| registry.get(name).map(|family| family.manifest().id.clone());
+    assert_eq!(id("Deep-V3").as_deref(), Some("deep_v3"));
+    assert_eq!(id("OTHER 2").as_deref(), Some("other2"));
+    assert_eq!(id("deep-v3.1").as_deref(), Some("deep_v3"), "an alias comes first");
+    assert_eq!(id("deep_v3_1"), None, "two are alike");
+    assert_eq!(id("--"), None);
+}
+
+#[test]
 fn detection_scores_and_refuses_to_guess() {
     let mut registry = Registry::empty();
     registry.add(family("a", "[detect]\ntemplate = [\"<x>\"]\ntokens = [\"<t>\"]")).unwrap();
