@@ -152,6 +152,18 @@ impl Case {
         others.into_iter().flat_map(serde_json::Map::values).map(case).collect()
     }
 
+    /// The tool of this name.
+    pub(super) fn tool(&self, name: &str) -> Option<&Value> {
+        let of =
+            |tool: &Value| tool.pointer("/function/name").or_else(|| tool.get("name")) == Some(&name.into());
+        self.tools.as_array().and_then(|tools| tools.iter().find(|tool| of(tool)))
+    }
+
+    /// Whether the tool is on offer; without any tools every one is.
+    pub(super) fn offers(&self, name: &str) -> bool {
+        self.tools.as_array().is_none_or(Vec::is_empty) || self.tool(name).is_some()
+    }
+
     /// The response template that the output is to be read with, if the case brings one.
     pub(super) fn response_template(&self) -> Option<&Value> {
         self.note.get("response_template").filter(|template| template.is_object())

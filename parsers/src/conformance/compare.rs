@@ -48,6 +48,8 @@ pub enum Policy {
     UntypedValue,
     /// The request allows no call, so the peer drops the one in the output; here it is told of.
     CallUnderNone,
+    /// A call of a tool that is not on offer, dropped by the peer; here it is told of, as unknown.
+    UnknownTool,
     /// Several engines ran the same test and answer in different ways; another one of them answers as we do.
     EnginesDiffer,
 }
@@ -97,13 +99,13 @@ fn judge(case: &Case, events: &[Event], marks: &Marks<'_>) -> Parts {
         content: content.map(|expected| texts.content(expected)),
         reasoning: case.expected_reasoning.as_deref().map(|expected| texts.reasoning(expected)),
     };
-    // Where the last call never closed, a peer that takes it for none gives the whole output as text.
-    let unclosed = Agreement::Policy(Policy::UnclosedCall);
-    if parts.calls == Some(unclosed)
+    // A peer that takes such a call for none gives the whole output as text.
+    let no_call = [Policy::UnclosedCall, Policy::UnknownTool].map(|policy| Some(Agreement::Policy(policy)));
+    if no_call.contains(&parts.calls)
         && parts.content == Some(Agreement::Differs)
         && content.is_some_and(|content| content.trim() == case.text.trim())
     {
-        parts.content = Some(unclosed);
+        parts.content = parts.calls;
     }
     parts
 }
@@ -159,6 +161,10 @@ fn calls(case: &Case, expected: &[ExpectedCall], turn: &Turn, marks: &Marks<'_>)
     {
         return Agreement::Policy(Policy::UnclosedCall);
     }
+    let offered: Vec<&Call> = complete.iter().copied().filter(|call| case.offers(&call.name)).collect();
+    if offered.len() < complete.len() && equal(&offered, &same_call) {
+        return Agreement::Policy(Policy::UnknownTool);
+    }
     if expected.is_empty() && case.allows_no_call() {
         return Agreement::Policy(Policy::CallUnderNone);
     }
@@ -193,10 +199,7 @@ fn same_call(want: &ExpectedCall, call: &Call) -> bool {
 /// As `same_call`, but where no schema types a parameter, its text may be taken for a string or for the JSON
 /// that it spells.
 fn same_untyped(case: &Case, want: &ExpectedCall, call: &Call) -> bool {
-    let name = |tool: &Value| tool.pointer("/function/name").or_else(|| tool.get("name")).cloned();
-    let tool = case.tools.as_array().and_then(|tools| {
-        tools.iter().find(|tool| name(tool).is_some_and(|name| name == call.name.as_str()))
-    });
+    let tool = case.tool(&call.name);
     let typed = |key: &str| {
         let schema = tool.and_then(|tool| {
             tool.pointer("/function/parameters")

@@ -180,6 +180,17 @@ mod tests {
             )
         };
         assert_eq!(run_one(&case("")).agreement, Agreement::Policy(Policy::DroppedText));
+        let call_of = |tool: &str, calls: &str| {
+            let tools =
+                format!(r#"[{{"type": "function", "function": {{"name": "{tool}", "parameters": {{}}}}}}]"#);
+            let case = case("").replace(" Done.", "").replacen('{', &format!("{{\"tools\": {tools},"), 1);
+            run_one(&case.replace(
+                r#""expected_content""#,
+                &format!(r#""expected_calls": {calls}, "expected_content""#),
+            ))
+        };
+        assert_eq!(call_of("g", "[]").agreement, Agreement::Policy(Policy::UnknownTool));
+        assert_eq!(call_of("f", "[]").agreement, Agreement::Differs);
         assert_eq!(run_one(&case("Gone.")).agreement, Agreement::Differs);
     }
 
