@@ -24,8 +24,6 @@ use tally::{Key, Outcome, Tally, show_difference};
 const TESTS: &str = "core/engine/tests/templates";
 /// Our templates in the golden tests.
 const GOLDEN: [&str; 5] = ["hermes", "qwen3", "qwen3_coder", "llama3", "harmony"];
-/// Variables that make a family's template render as one of its relatives, by a word in the published file's name.
-const RELATIVES: [(&str, &str); 1] = [("Qwen2.5", "qwen2_5")];
 
 /// Compare the rendering of chat templates with jinja2
 #[derive(clap::Args)]
@@ -148,7 +146,7 @@ fn compare_engines(
     ours: &HashMap<Key, Outcome>,
 ) {
     let mut totals = [Tally::default(), Tally::default()];
-    println!("{:<58}{}", "template (our engine against jinja2)", Tally::HEAD);
+    println!("{:<66}{}", "template (our engine against jinja2)", Tally::HEAD);
     for name in sources.keys() {
         let mut tally = Tally::default();
         let mut shown = !args.diff;
@@ -162,11 +160,11 @@ fn compare_engines(
                 show_difference(key, theirs, our);
             }
         }
-        println!("{name:<58}{tally}");
+        println!("{name:<66}{tally}");
         totals[usize::from(name.starts_with("our "))].merge(&tally);
     }
     for (total, what) in totals.iter().zip(["published", "our own"]) {
-        println!("{what:<58}{total}");
+        println!("{what:<66}{total}");
         println!(
             "{what}: equal in {:.2} % of {} renders that jinja2 can do",
             total.percent(),
@@ -184,7 +182,7 @@ fn compare_templates(
     variables: &Json,
     python: &HashMap<Key, Outcome>,
 ) {
-    println!("\n{:<58}{:<18}{}", "published template", "detected family", Tally::HEAD);
+    println!("\n{:<66}{:<18}{}", "published template", "detected family", Tally::HEAD);
     let mut total = Tally::default();
     let (mut found, mut none, mut ambiguous) = (0, 0, 0);
     for (name, source) in published {
@@ -192,12 +190,12 @@ fn compare_templates(
             Ok(Some(detection)) => detection.family,
             Ok(None) => {
                 none += 1;
-                println!("{name:<58}none");
+                println!("{name:<66}none");
                 continue;
             }
             Err(error) => {
                 ambiguous += 1;
-                println!("{name:<58}{error}");
+                println!("{name:<66}{error}");
                 continue;
             }
         };
@@ -205,11 +203,7 @@ fn compare_templates(
         let id = &family.manifest().id;
         let Some(template) = own.get(id) else { continue };
         let template = BTreeMap::from([(id.clone(), template.clone())]);
-        let mut variables = variables.clone();
-        for (_, variable) in RELATIVES.iter().filter(|(word, _)| name.contains(word)) {
-            variables[*variable] = json!(true);
-        }
-        let ours = with_ours(&template, conversations, &variables, MessageShape::AsGiven);
+        let ours = with_ours(&template, conversations, variables, MessageShape::AsGiven);
         let mut tally = Tally::default();
         let mut keys: Vec<&Key> = ours.keys().collect();
         keys.sort();
@@ -221,10 +215,10 @@ fn compare_templates(
                 show_difference(key, theirs, &ours[key]);
             }
         }
-        println!("{name:<58}{id:<18}{tally}");
+        println!("{name:<66}{id:<18}{tally}");
         total.merge(&tally);
     }
-    println!("{:<58}{:<18}{total}", "total", "");
+    println!("{:<66}{:<18}{total}", "total", "");
     println!("{found} templates name a family, {none} none, {ambiguous} are ambiguous");
     println!(
         "our template renders as the published one in {:.1} % of {} renders that jinja2 can do",
