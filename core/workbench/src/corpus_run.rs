@@ -451,8 +451,8 @@ fn check_cut(
         let sure = got.trim_end().strip_suffix(half).unwrap_or(got);
         // A call without a special marker of its own is text until its name is known.
         let more = got.strip_prefix(want.as_str()).unwrap_or(got);
-        let unnamed =
-            part.ends_with(more) && !marks.specials.iter().any(|marker| more.contains(marker.as_str()));
+        let unnamed = part.ends_with(more.trim_start())
+            && !marks.specials.iter().any(|marker| more.contains(marker.as_str()));
         if !(want.starts_with(sure.trim_end()) || unnamed && turn.calls.is_empty()) {
             return Err(format!("the {what} {got:?} is no beginning of {want:?}"));
         }

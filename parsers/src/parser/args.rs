@@ -34,6 +34,7 @@ impl Machine {
         self.args = ArgsState::Start;
         self.json.reset();
         self.inner.reset();
+        self.comma.clear();
     }
 
     /// Arguments as an object or as keywords, between markers.
@@ -139,6 +140,7 @@ impl Machine {
             _ => None,
         };
         self.args = ArgsState::Done;
+        self.give_comma();
         if let Some(call) = &mut self.call
             && call.args == CallArgs::Open
         {
@@ -182,25 +184,30 @@ impl Machine {
                 }
                 ArgsState::Json(from) => {
                     let (used, met) = self.json.run(&bytes[i..]);
-                    self.args_bytes(&bytes[i..i + used], self.at + i as u64);
+                    self.json_bytes(&bytes[i..i + used], self.at + i as u64);
                     i += used;
                     match met {
                         Met::More => {}
                         Met::End | Met::EndBefore => {
                             let valid = self.json.valid && self.json.object;
-                            self.end_args(valid, self.at + i as u64);
+                            self.end_mended(valid, self.json.mended, self.at + i as u64);
                             return (i, Args::End);
                         }
                         Met::Control => {
                             self.args_text(escape(bytes[i]));
                             i += 1;
                         }
+                        Met::Invalid if self.json.take_trailing() => self.comma.clear(),
                         Met::Invalid => match self.json.take_foreign() {
                             Some(key) if self.json.object => {
+                                self.give_comma();
                                 self.literal.go_on(self.json.brackets(), key);
                                 self.args = ArgsState::Literal(from);
                             }
-                            _ => return (i, Args::Broken),
+                            _ => {
+                                self.give_comma();
+                                return (i, Args::Broken);
+                            }
                         },
                     }
                 }
@@ -273,6 +280,38 @@ impl Machine {
             }
         }
         (i, Args::More)
+    }
+
+    /// Gives out bytes of JSON, but for a comma that may turn out to be one too many.
+    #[inline]
+    fn json_bytes(&mut self, bytes: &[u8], at: u64) {
+        if !self.json.behind_comma() && self.comma.is_empty() {
+            return self.args_bytes(bytes, at);
+        }
+        let end = bytes.trim_ascii_end().len();
+        let keep = match bytes[..end].last() {
+            _ if !self.json.behind_comma() => bytes.len(),
+            None => 0,
+            Some(_) => end - 1,
+        };
+        if keep > 0 {
+            self.give_comma();
+            self.args_bytes(&bytes[..keep], at);
+        }
+        if self.comma.is_empty() {
+            self.comma_at = at + keep as u64;
+        }
+        self.comma.extend_from_slice(&bytes[keep..]);
+    }
+
+    /// The comma that waits is no more than one.
+    pub(super) fn give_comma(&mut self) {
+        if !self.comma.is_empty() {
+            let comma = std::mem::take(&mut self.comma);
+            self.args_bytes(&comma, self.comma_at);
+            self.comma = comma;
+            self.comma.clear();
+        }
     }
 
     /// The decoded inside of a JSON string that holds the arguments.
@@ -376,7 +415,8 @@ impl Machine {
 
     /// Takes bytes of values in another notation, the first of them at offset `at`.
     fn read_literal(&mut self, region: &Region, bytes: &[u8], at: u64) -> (usize, LiteralMet) {
-        let target = self.args_target();
+        let args = self.args_target();
+        let target = if self.literal.passes_over() { Target::Nowhere } else { args };
         let scan = region.expected.scan(self.plain);
         let (tools, call) = (&self.tools, self.call.as_ref());
         let name = call.and_then(|call| call.name.as_deref()).unwrap_or_default();
@@ -387,16 +427,21 @@ impl Machine {
             plain: self.plain,
             types: &|key| if typed { tools.types(name, key) } else { TypeSet::ALL },
         };
-        self.literal.run(bytes, at, &around, &mut Given { out: &mut self.out, target })
+        self.literal.run(bytes, at, &around, &mut Given { out: &mut self.out, args, target })
     }
 
     /// The values are over at offset `at`, whole or not.
     fn end_literal(&mut self, at: u64) {
+        let Literal { valid, mended, .. } = self.literal;
+        self.end_mended(valid, mended, at);
+    }
+
+    /// The same. `mended`: they were read in the one way there was, though they are not as they should be.
+    fn end_mended(&mut self, valid: bool, mended: bool, at: u64) {
         let from = match self.args {
-            ArgsState::Literal(from) => from,
+            ArgsState::Literal(from) | ArgsState::Json(from) => from,
             _ => at,
         };
-        let Literal { valid, mended, .. } = self.literal;
         self.end_args(valid, at);
         if valid && mended {
             let raw = self.raw_of(from, at);
@@ -407,8 +452,9 @@ impl Machine {
     /// The arguments are cut short at offset `at`, by a literal or by the end of the turn.
     pub(super) fn stop_args(&mut self, at_literal: bool, at: u64) {
         if let ArgsState::Literal(_) = self.args {
-            let target = self.args_target();
-            self.literal.leave(at_literal, &mut Given { out: &mut self.out, target });
+            let args = self.args_target();
+            let target = if self.literal.passes_over() { Target::Nowhere } else { args };
+            self.literal.leave(at_literal, &mut Given { out: &mut self.out, args, target });
             self.end_literal(at);
         } else {
             self.end_args(false, at);
@@ -519,6 +565,8 @@ pub(super) enum Args {
 /// Where literals go: to the call's arguments.
 struct Given<'a> {
     out: &'a mut Out,
+    args: Target,
+    /// The same, or nowhere.
     target: Target,
 }
 
@@ -533,5 +581,9 @@ impl Sink for Given<'_> {
 
     fn raw(&mut self, bytes: &[u8], at: u64) {
         self.out.bytes(self.target, bytes, at);
+    }
+
+    fn pass_over(&mut self, on: bool) {
+        self.target = if on { Target::Nowhere } else { self.args };
     }
 }

@@ -1,6 +1,7 @@
 //! The call in progress: its name, its frame, its end.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 use toolglot_format::{Channel, Event, FinishReason, HeaderWord, MalformedReason, Plan};
@@ -156,6 +157,10 @@ pub(crate) struct CallState {
     /// it is one whole JSON object).
     pub(crate) args: CallArgs,
     pub(crate) key: String,
+    /// The keys that the arguments have.
+    pub(crate) keys: BTreeSet<String>,
+    /// A member whose key they have already is passed over: where it began.
+    pub(crate) repeated: Option<u64>,
     /// Where the key stood, until its value comes.
     pub(crate) key_span: Option<(u64, u64)>,
     /// What a type word said about the next value: raw or JSON.
@@ -212,6 +217,8 @@ impl Machine {
             resume,
             args: CallArgs::None,
             key: String::new(),
+            keys: BTreeSet::new(),
+            repeated: None,
             key_span: None,
             value_raw: None,
             word_first: false,
@@ -299,17 +306,19 @@ impl Machine {
         call.framed || call.started || call.listed || call.apart || self.in_block || planned()
     }
 
-    pub(super) fn id(&mut self, id: Vec<u8>, at: u64) {
+    /// The id was read. Whether it is the call's: a second one is none.
+    pub(super) fn id(&mut self, id: Vec<u8>, at: u64) -> bool {
         let id = self.decode(id, at);
-        let Some(call) = &mut self.call else { return };
+        let Some(call) = &mut self.call else { return true };
         if id.is_empty() || call.id.is_some() {
-            return;
+            return id.is_empty() || call.id.as_ref() == Some(&id);
         }
         call.id = Some(id.clone());
         if call.started {
             let event = Event::CallId { index: call.index, id };
             self.out.event(event);
         }
+        true
     }
 
     /// UTF-8 or replacement characters and a report.
@@ -349,6 +358,7 @@ impl Machine {
     #[inline]
     pub(super) fn args_target(&self) -> Target {
         match &self.call {
+            Some(call) if call.repeated.is_some() => Target::Nowhere,
             Some(call) if call.started => Target::Arguments(call.index),
             _ => Target::Held,
         }
@@ -365,9 +375,31 @@ impl Machine {
         self.out.bytes(target, bytes, at);
     }
 
+    /// A member with this key, which began at offset `from`, comes. Whether the arguments have it already: then it
+    /// is passed over.
+    pub(super) fn repeats(&mut self, key: &str, from: u64) -> bool {
+        let Some(call) = &mut self.call else { return false };
+        let repeats = call.keys.contains(key);
+        if repeats {
+            call.repeated = Some(from);
+        } else {
+            call.keys.insert(key.to_owned());
+        }
+        repeats
+    }
+
+    /// The value of a member ended at offset `at`.
+    pub(super) fn member_over(&mut self, at: u64) {
+        if let Some(from) = self.call.as_mut().and_then(|call| call.repeated.take()) {
+            self.junk_from = Some(from);
+            self.end_junk(at);
+        }
+    }
+
     /// Ends the open call, if there is one. `whole`: its frame ended as it should.
     pub(super) fn end_call(&mut self, whole: bool, at: u64) {
         self.end_junk(at);
+        self.member_over(at);
         self.lost_key();
         self.infer_name();
         if self.call.as_ref().is_some_and(|call| call.framed || call.started) {
@@ -488,6 +520,7 @@ impl Machine {
         }
         // The report covers what fits nothing, too.
         self.junk_from = None;
+        self.give_comma();
         self.confirm_name();
         let Some(call) = self.call.take() else { return };
         let raw = self.raw_of(start, at);
@@ -592,7 +625,12 @@ impl Machine {
                     }
                 }
             }
-            RegionKind::Id => self.id(word, word_at),
+            RegionKind::Id => {
+                if !self.id(word, word_at) {
+                    self.junk_from = Some(word_at);
+                    self.end_junk(at);
+                }
+            }
             RegionKind::Type(words) => {
                 let known = std::str::from_utf8(&word).ok().and_then(|word| words.is_raw(word));
                 if let Some(call) = &mut self.call {

@@ -3,6 +3,8 @@
 //! An element's text is given out as it comes where it can only be a string. Where its type is open, its first
 //! letter or its first child decides. Inside text only the tags that end the element, or all elements, are tags.
 
+use std::collections::BTreeSet;
+
 use toolglot_format::{ElementsArgs, MalformedReason};
 use toolglot_schema::TypeSet;
 
@@ -41,6 +43,8 @@ struct Element {
     holds: Holds,
     /// Children so far.
     count: usize,
+    /// Their names, in an object.
+    keys: BTreeSet<String>,
     text: Vec<u8>,
     /// Where the text began.
     text_at: u64,
@@ -55,6 +59,8 @@ pub(super) struct ElementsState {
     prefix: usize,
     /// It can be an element's no more, only an end.
     foreign: bool,
+    /// The element that is passed over, as its object has one of its name: how many are open around it.
+    repeated: Option<usize>,
 }
 
 impl Machine {
@@ -83,7 +89,7 @@ impl Machine {
     fn element_marker(&mut self, p: &Program, found: Found, bytes: &[u8]) -> usize {
         self.element_bytes(bytes, found.start);
         if p.actions[usize::from(found.action)].to != To::Done {
-            self.end_elements();
+            self.end_elements(self.pending_at() + found.start as u64);
             return self.reach(p, found, found.start, bytes);
         }
         let held = std::mem::take(&mut self.pending);
@@ -153,10 +159,10 @@ impl Machine {
     /// The arguments are over; the tag in hand is what follows them, and its prefix leads on. `used` bytes of the
     /// chunk belong to it.
     fn leave_elements(&mut self, p: &Program, id: RegionId, action: Option<u16>, used: usize) -> usize {
-        self.end_elements();
         let (tag, prefix) = self.take_tag();
         let end = self.at + used as u64;
         let start = end - tag.len() as u64;
+        self.end_elements(start);
         // The prefix may have been a special token, which the bytes alone do not show.
         let rest = match action {
             Some(action) => {
@@ -230,6 +236,9 @@ impl Machine {
 
     /// Text where only tags may stand.
     fn element_junk(&mut self, bytes: &[u8], at: u64) {
+        if self.elements.repeated.is_some() {
+            return;
+        }
         if let Some(first) = bytes.iter().position(|&byte| !is_ws(byte)) {
             self.junk_from.get_or_insert(at + first as u64);
         }
@@ -241,6 +250,7 @@ impl Machine {
         let types = |element: &Element| element.place.types;
         let nested = TypeSet::OBJECT | TypeSet::ARRAY;
         let mut junk = None;
+        let start = end - self.elements.tag.len() as u64;
         if self.elements.open.len() >= MAX_DEPTH {
             return self.tag_is_text(end);
         }
@@ -248,8 +258,11 @@ impl Machine {
             None => {
                 if let Some(call) = &mut self.call {
                     call.key.clone_from(&name);
+                    call.key_span = Some((start, end));
                 }
                 self.open_value();
+                self.elements.repeated =
+                    self.call.as_ref().and_then(|call| call.repeated).map(|_| self.elements.open.len());
                 self.tools.member(&tool, self.tools.root(&tool), &name)
             }
             Some(outer) if matches!(outer.holds, Holds::Text | Holds::Json) => return self.tag_is_text(end),
@@ -271,7 +284,16 @@ impl Machine {
                     outer.holds = if is_array { Holds::Array } else { Holds::Object };
                 }
                 let (place, index) = (outer.place, outer.count);
-                outer.count += 1;
+                let repeats = outer.holds == Holds::Object && !outer.keys.insert(name.clone());
+                outer.count += usize::from(!repeats);
+                let depth = self.elements.open.len();
+                if repeats && self.elements.repeated.is_none() {
+                    self.elements.repeated = Some(depth);
+                    if let Some(call) = &mut self.call {
+                        call.repeated = Some(start);
+                    }
+                }
+                let Some(outer) = self.elements.open.last() else { return };
                 let (open, place) = if outer.holds == Holds::Array {
                     (if index == 0 { "[" } else { ", " }.to_owned(), self.tools.item(&tool, place, index))
                 } else {
@@ -291,7 +313,8 @@ impl Machine {
             self.args_text("\"");
         }
         self.take_tag();
-        self.elements.open.push(Element { name, place, holds, count: 0, text: Vec::new(), text_at: end });
+        let (keys, text) = (BTreeSet::new(), Vec::new());
+        self.elements.open.push(Element { name, place, holds, count: 0, keys, text, text_at: end });
     }
 
     /// A closing tag ends at offset `end`.
@@ -299,7 +322,7 @@ impl Machine {
         match self.elements.open.iter().rposition(|element| element.name == name) {
             Some(depth) => {
                 while self.elements.open.len() > depth {
-                    self.end_element();
+                    self.end_element(end);
                 }
             }
             None => {
@@ -320,8 +343,8 @@ impl Machine {
         self.element_text(&tag, end - tag.len() as u64);
     }
 
-    /// The innermost element is closed.
-    fn end_element(&mut self) {
+    /// The innermost element is closed, at offset `at`.
+    fn end_element(&mut self, at: u64) {
         let Some(element) = self.elements.open.pop() else { return };
         let types = element.place.types;
         match element.holds {
@@ -341,11 +364,15 @@ impl Machine {
                 self.args_text(&typed(&String::from_utf8_lossy(&text), types, false));
             }
         }
+        if self.elements.repeated == Some(self.elements.open.len()) {
+            self.elements.repeated = None;
+            self.member_over(at);
+        }
     }
 
-    fn end_elements(&mut self) {
+    fn end_elements(&mut self, at: u64) {
         while !self.elements.open.is_empty() {
-            self.end_element();
+            self.end_element(at);
         }
     }
 

@@ -9,8 +9,11 @@ enum At {
     Value,
     /// Behind `[`.
     ValueOrEnd,
+    /// Behind a comma in an array.
+    Item,
     /// Behind `{`.
     KeyOrEnd,
+    /// Behind a comma in an object.
     Key,
     Colon,
     /// Behind a value inside an array or object.
@@ -88,6 +91,10 @@ pub(crate) struct Json {
     pub(crate) object: bool,
     /// The byte that fits no JSON may begin a key or a value that other notations have.
     foreign: bool,
+    /// The byte that fits no JSON closes a bracket behind a comma.
+    trailing: bool,
+    /// Such commas were passed over.
+    pub(crate) mended: bool,
     /// Quotes begin strings in a value that is not valid.
     quotes: bool,
 }
@@ -102,6 +109,8 @@ impl Json {
             valid: true,
             object: false,
             foreign: false,
+            trailing: false,
+            mended: false,
             quotes: true,
         }
     }
@@ -114,6 +123,8 @@ impl Json {
         self.valid = true;
         self.object = false;
         self.foreign = false;
+        self.trailing = false;
+        self.mended = false;
         self.quotes = true;
     }
 
@@ -122,6 +133,24 @@ impl Json {
     pub(crate) fn take_foreign(&mut self) -> Option<bool> {
         let foreign = std::mem::take(&mut self.foreign);
         foreign.then_some(matches!(self.at, At::KeyOrEnd | At::Key))
+    }
+
+    /// Whether nothing is wrong but a comma in front of the closing bracket that was not taken. The value goes on
+    /// as if the comma were not there. Asked once, at the bracket.
+    pub(crate) fn take_trailing(&mut self) -> bool {
+        let trailing = std::mem::take(&mut self.trailing);
+        if trailing {
+            self.at = At::After;
+            self.valid = true;
+            self.mended = true;
+        }
+        trailing
+    }
+
+    /// Whether a comma came last, or white space behind one.
+    #[inline]
+    pub(crate) fn behind_comma(&self) -> bool {
+        matches!(self.at, At::Key | At::Item)
     }
 
     /// The open brackets, the outermost first; true for an object.
@@ -214,9 +243,10 @@ impl Json {
                 Stepped::Bad => {
                     self.foreign = match self.at {
                         At::KeyOrEnd | At::Key => byte == b'\'' || byte == b'_' || byte.is_ascii_alphabetic(),
-                        At::Value | At::ValueOrEnd => b"'TFN".contains(&byte),
+                        At::Value | At::ValueOrEnd | At::Item => b"'TFN".contains(&byte),
                         _ => false,
                     };
+                    self.trailing = matches!((self.at, byte), (At::Key, b'}') | (At::Item, b']'));
                     self.valid = false;
                     if !self.in_text() {
                         return (i, Met::Invalid);
@@ -233,9 +263,10 @@ impl Json {
     fn step(&mut self, byte: u8) -> Stepped {
         let space = matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
         match self.at {
-            At::Value | At::ValueOrEnd | At::KeyOrEnd | At::Key | At::Colon | At::After if space => {}
+            At::Value | At::ValueOrEnd | At::Item | At::KeyOrEnd | At::Key | At::Colon | At::After
+                if space => {}
             At::ValueOrEnd if byte == b']' => self.pop(),
-            At::Value | At::ValueOrEnd => match byte {
+            At::Value | At::ValueOrEnd | At::Item => match byte {
                 b'{' => {
                     self.object |= self.depth == 0;
                     self.push(true);
@@ -262,7 +293,7 @@ impl Json {
             At::Colon if byte == b':' => self.at = At::Value,
             At::After => match (byte, self.top_is_object()) {
                 (b',', true) => self.at = At::Key,
-                (b',', false) => self.at = At::Value,
+                (b',', false) => self.at = At::Item,
                 (b'}', true) | (b']', false) => self.pop(),
                 _ => return Stepped::Bad,
             },

@@ -73,6 +73,8 @@ struct Machine {
     /// Where text goes on when it was text, and of which channel that is.
     weak_resume: RegionId,
     weak_channel: Channel,
+    /// Behind the last literal.
+    behind: u64,
     /// A marker was read since the last text.
     in_block: bool,
     /// The last text, where text that looked like a call goes on.
@@ -83,6 +85,9 @@ struct Machine {
     junk_from: Option<u64>,
     json: Json,
     inner: Json,
+    /// A comma of the arguments, and white space behind it, that wait for what the comma separates.
+    comma: Vec<u8>,
+    comma_at: u64,
     args: ArgsState,
     object: ObjectState,
     literal: Literal,
@@ -122,12 +127,15 @@ impl Parser {
             weak_at: 0,
             weak_resume: 0,
             weak_channel: Channel::Content,
+            behind: 0,
             in_block: false,
             resume: program.states[0].unfit,
             word: Vec::new(),
             junk_from: None,
             json: Json::new(),
             inner: Json::new(),
+            comma: Vec::new(),
+            comma_at: 0,
             args: ArgsState::Start,
             object: ObjectState::default(),
             literal: Literal::default(),

@@ -42,6 +42,11 @@ pub(super) struct ObjectState {
     word: Vec<u8>,
     unescape: Unescape,
     quote: u8,
+    /// Where the member in hand and its value begin.
+    member_at: u64,
+    value_at: u64,
+    /// A member that the format does not name holds an object: the arguments, perhaps.
+    strange: bool,
 }
 
 /// The members of the object at `path`.
@@ -83,6 +88,7 @@ impl Machine {
                 // A missing comma and one too many are passed over.
                 At::KeyOrEnd | At::After if byte == b'"' || byte == b'\'' => {
                     self.object.at = At::Key;
+                    self.object.member_at = at;
                     self.object.quote = byte;
                     self.object.unescape = Unescape::default();
                     self.object.word.clear();
@@ -106,13 +112,11 @@ impl Machine {
                 }
                 At::Value => i += self.member_value(members, byte, at),
                 At::Digits => {
-                    if byte.is_ascii_digit() {
+                    if byte.is_ascii_digit() || b".eE+-".contains(&byte) {
                         self.object.word.push(byte);
                         i += 1;
                     } else {
-                        let word = std::mem::take(&mut self.object.word);
-                        self.id(word, at);
-                        self.object.at = At::After;
+                        self.member_id(at);
                     }
                 }
                 At::Args => {
@@ -136,8 +140,9 @@ impl Machine {
                     i += used;
                     match met {
                         Met::More => {}
-                        Met::End | Met::EndBefore => self.object.at = At::After,
+                        Met::End | Met::EndBefore => self.passed_over(members, self.at + i as u64),
                         Met::Control => i += 1,
+                        Met::Invalid if self.inner.take_trailing() => {}
                         Met::Invalid => match self.inner.take_foreign() {
                             Some(key) => {
                                 self.literal.go_on(self.inner.brackets(), key);
@@ -154,7 +159,7 @@ impl Machine {
                     i += used;
                     match met {
                         LiteralMet::More => {}
-                        LiteralMet::End => self.object.at = At::After,
+                        LiteralMet::End => self.passed_over(members, self.at + i as u64),
                         _ => return self.object_fails(p, id, i),
                     }
                 }
@@ -166,9 +171,9 @@ impl Machine {
 
     /// A key or a string value ended at offset `at`.
     fn string_ended(&mut self, members: &[Member], at: u64) {
-        let word = std::mem::take(&mut self.object.word);
         match self.object.at {
             At::Key => {
+                let word = std::mem::take(&mut self.object.word);
                 let level = at_path(members, &self.object.path);
                 self.object.member = level.iter().position(|member| {
                     std::iter::once(&member.key).chain(&member.aliases).any(|key| key.as_bytes() == word)
@@ -176,6 +181,7 @@ impl Machine {
                 self.object.at = At::Colon;
             }
             At::Name => {
+                let word = std::mem::take(&mut self.object.word);
                 self.object.at = At::After;
                 if word.is_empty() {
                     return;
@@ -187,11 +193,46 @@ impl Machine {
                     self.confirm_name();
                 }
             }
-            _ => {
-                self.object.at = At::After;
-                self.id(word, at);
-            }
+            _ => self.member_id(at),
         }
+    }
+
+    /// The value of a member that holds the id ended at offset `at`.
+    fn member_id(&mut self, at: u64) {
+        let word = std::mem::take(&mut self.object.word);
+        self.object.at = At::After;
+        if !self.id(word, at) {
+            self.report_member(at);
+        }
+    }
+
+    /// The value of a member that tells nothing of the call ended at offset `at`. What the format does not say of
+    /// it is reported.
+    fn passed_over(&mut self, members: &[Member], at: u64) {
+        self.object.at = At::After;
+        let member = self.object.member.and_then(|member| at_path(members, &self.object.path).get(member));
+        if let Some(member) = member {
+            let value = self.raw_of(self.object.value_at, at);
+            let value = value.trim_ascii();
+            let stated = match &member.is {
+                MemberValue::Word(word) => {
+                    serde_json::from_slice::<String>(value).is_ok_and(|value| value == *word)
+                }
+                _ => false,
+            };
+            if stated || value == b"null" || value == b"None" {
+                return;
+            }
+        } else {
+            self.object.strange |= self.raw_of(self.object.value_at, self.object.value_at + 1) == b"{";
+        }
+        self.report_member(at);
+    }
+
+    /// The member in hand, up to offset `at`, is no part of the call.
+    fn report_member(&mut self, at: u64) {
+        self.junk_from = Some(self.object.member_at);
+        self.end_junk(at);
     }
 
     /// A member's value begins with `byte`; gives back how many bytes are taken.
@@ -204,7 +245,8 @@ impl Machine {
             Some(call) => (call.name.is_some(), call.args != CallArgs::None),
             None => (false, false),
         };
-        let member = self.object.member.take();
+        self.object.value_at = at;
+        let member = self.object.member;
         match member.and_then(|member| level.get(member)).map(|member| &member.is) {
             Some(MemberValue::Name) if quoted && !named => {
                 self.object.at = At::Name;
@@ -230,8 +272,8 @@ impl Machine {
                 self.args = ArgsState::Start;
                 self.json.reset();
                 self.inner.reset();
+                self.comma.clear();
                 self.confirm_name();
-                let _ = at;
                 0
             }
             _ => {
@@ -256,7 +298,22 @@ impl Machine {
             }
         }
         self.confirm_name();
+        if let (true, Some(call)) = (self.object.strange, &mut self.call)
+            && call.args == CallArgs::None
+        {
+            call.args = CallArgs::Done { valid: false };
+        }
         self.go(p, p.regions[usize::from(id)].done, at);
+    }
+
+    /// The object ends inside a member, at offset `at`.
+    fn leave_member(&mut self, at: u64) {
+        match self.object.at {
+            At::Start | At::KeyOrEnd | At::After | At::Args => {}
+            At::Key | At::Colon | At::Value | At::Name | At::Id | At::Digits | At::Skip | At::SkipLiteral => {
+                self.report_member(at)
+            }
+        }
     }
 
     /// The byte at `i` fits no object.
@@ -264,6 +321,7 @@ impl Machine {
         let done = p.regions[usize::from(id)].done;
         let at = self.at + i as u64;
         self.end_args(false, at);
+        self.leave_member(at);
         self.unfit(p, done, at);
         i
     }
@@ -278,6 +336,7 @@ impl Machine {
         let held = std::mem::take(&mut self.pending);
         self.args_bytes(&held, self.at - held.len() as u64);
         self.stop_args(true, self.at);
+        self.leave_member(self.at);
         let done = p.regions[usize::from(id)].done;
         if self.call.as_ref().is_some_and(|call| !call.framed && !call.started) {
             return self.give_back(p, self.at);
@@ -295,4 +354,6 @@ impl Sink for Nowhere {
     fn escaped(&mut self, _bytes: &[u8], _at: u64) {}
 
     fn raw(&mut self, _bytes: &[u8], _at: u64) {}
+
+    fn pass_over(&mut self, _on: bool) {}
 }

@@ -3,6 +3,7 @@
 use toolglot_format::{Channel, Event, MalformedReason};
 
 use super::escape::escape;
+use super::is_ws;
 use super::json::plain_run;
 
 /// Where bytes go.
@@ -13,6 +14,8 @@ pub(crate) enum Target {
     Arguments(u32),
     /// Arguments whose call has no name yet.
     Held,
+    /// What the arguments hold already and cannot hold twice.
+    Nowhere,
 }
 
 /// Collects events.
@@ -27,10 +30,16 @@ pub(crate) struct Out {
     tail_at: u64,
     /// Arguments that wait for their call's name.
     held: String,
+    /// What goes nowhere, until the next flush.
+    scrap: String,
     /// Bytes in front of this offset came from the prompt: their text is not given out.
     pub(crate) mute_until: u64,
     /// Whether content ends with a line break, or there is none yet.
     pub(crate) at_line_start: bool,
+    /// Whether content ends with more than white space.
+    in_word: bool,
+    /// White space that stood between content and framing: content that goes on behind the framing is parted by it.
+    gap: String,
     /// A run of bytes that are not UTF-8.
     bad: Option<(u64, u64, Vec<u8>)>,
 }
@@ -45,8 +54,11 @@ impl Out {
             tail_len: 0,
             tail_at: 0,
             held: String::new(),
+            scrap: String::new(),
             mute_until: 0,
             at_line_start: true,
+            in_word: false,
+            gap: String::new(),
             bad: None,
         }
     }
@@ -61,7 +73,12 @@ impl Out {
             self.turn_to(target);
         }
         if target == Target::Text(Channel::Content) {
-            self.at_line_start = bytes.last() == Some(&b'\n');
+            if !self.gap.is_empty() {
+                self.fill_gap(bytes[0]);
+            }
+            let last = bytes[bytes.len() - 1];
+            self.at_line_start = last == b'\n';
+            self.in_word = !is_ws(last);
         }
         if self.tail_len == 0
             && self.bad.is_none()
@@ -72,6 +89,24 @@ impl Out {
             return;
         }
         self.decode(target, bytes, at);
+    }
+
+    /// White space that is no part of content although it stands beside some; the first on the way from one piece
+    /// of content to the next counts.
+    pub(crate) fn leave_gap(&mut self, space: impl Iterator<Item = u8>) {
+        if self.in_word && self.gap.is_empty() {
+            self.gap.extend(space.map(char::from));
+        }
+    }
+
+    /// Content goes on with this byte: words that framing parted do not run together.
+    #[cold]
+    fn fill_gap(&mut self, first: u8) {
+        let gap = std::mem::take(&mut self.gap);
+        self.settle();
+        if self.in_word && !is_ws(first) {
+            self.sink().push_str(&gap);
+        }
     }
 
     /// Bytes of the output as the inside of a JSON string.
@@ -133,7 +168,11 @@ impl Out {
 
     #[inline(always)]
     fn sink(&mut self) -> &mut String {
-        if self.target == Target::Held { &mut self.held } else { &mut self.delta }
+        match self.target {
+            Target::Held => &mut self.held,
+            Target::Nowhere => &mut self.scrap,
+            _ => &mut self.delta,
+        }
     }
 
     #[cold]
@@ -225,6 +264,7 @@ impl Out {
 
     /// Gives out the delta in hand; an unfinished code point waits on. Call it at the end of each feed.
     pub(crate) fn flush_delta(&mut self) {
+        self.scrap.clear();
         if self.delta.is_empty() {
             return;
         }
@@ -232,7 +272,7 @@ impl Out {
         self.events.push(match self.target {
             Target::Text(channel) => Event::Text { channel, text },
             Target::Arguments(index) => Event::Arguments { index, json: text },
-            Target::Held => return,
+            Target::Held | Target::Nowhere => return,
         });
     }
 
@@ -241,6 +281,9 @@ impl Out {
         if let Target::Arguments(_) = self.target {
             self.target = Target::Arguments(0);
         }
+        // What the prompt holds parts nothing.
+        self.in_word = false;
+        self.gap.clear();
         let mut events = std::mem::take(&mut self.events);
         events.retain(|event| match event {
             Event::CallStart { index, .. } | Event::CallId { index, .. } | Event::Arguments { index, .. } => {

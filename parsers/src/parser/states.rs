@@ -62,7 +62,11 @@ impl Machine {
             let in_held = ws.min(held.len());
             used = (ws - in_held).min(seen);
             let space = held.drain(..in_held).chain(bytes[..used].iter().copied());
-            if !self.weak.is_empty() {
+            if self.weak.is_empty() {
+                if self.call.is_none() {
+                    self.out.leave_gap(space);
+                }
+            } else {
                 // Framing only if the weak framing in front of it is.
                 self.weak.extend(space);
             }
@@ -214,6 +218,9 @@ impl Machine {
         let behind = found.end;
         let keeps_literal = matches!(action.to, To::Region(_) | To::Done);
         let resume_at = if keeps_literal { found.start } else { behind };
+        if ws_from < found.start && self.call.is_none() {
+            self.out.leave_gap(held.iter().chain(bytes).copied().take(found.start).skip(ws_from));
+        }
         if action.ends {
             self.end_call(true, start_at);
         }
@@ -255,6 +262,7 @@ impl Machine {
     pub(super) fn arrive(&mut self, p: &Program, action: &Action, literal: &[u8], at: u64) {
         self.end_junk(at);
         let end = at + literal.len() as u64;
+        self.behind = end;
         match action.to {
             To::Stray => {
                 let raw = literal.to_vec();
@@ -290,7 +298,9 @@ impl Machine {
                         let plausible = self.is_plausible();
                         if let Some(call) = &mut self.call {
                             call.framed |= match call.name {
-                                Some(_) => plausible || action.marker,
+                                Some(_) => {
+                                    action.marker || plausible && !p.states[usize::from(state)].needs_marker
+                                }
                                 None => !action.weak,
                             };
                         }

@@ -104,7 +104,7 @@ impl Machine {
                 if let Some(first) = self.value_bytes(bytes, found.start, quoted) {
                     return self.rerun_as_json(p, first);
                 }
-                self.end_value(true);
+                self.end_value(true, self.pending_at() + found.start as u64);
                 self.reach(p, found, found.start, bytes)
             }
             Step::More(hold) => {
@@ -222,12 +222,19 @@ impl Machine {
             CallArgs::Keys(keys) => keys,
             _ => 0,
         };
+        let span = call.key_span.take();
+        let key = std::mem::take(&mut call.key);
+        let repeats = self.repeats(&key, span.map_or(self.behind, |(from, _)| from));
+        let quoted = quote(&key);
+        let Some(call) = &mut self.call else { return };
+        call.key = key;
+        if repeats {
+            return;
+        }
         call.args = CallArgs::Keys(keys + 1);
-        call.key_span = None;
-        let key = quote(&call.key);
         let open = if keys == 0 { "{" } else { ", " };
         self.args_text(open);
-        self.args_text(&key);
+        self.args_text(&quoted);
         self.args_text(": ");
     }
 
@@ -239,8 +246,8 @@ impl Machine {
         }
     }
 
-    /// The value is over. `closed`: by a marker.
-    fn end_value(&mut self, closed: bool) {
+    /// The value is over, at offset `at`. `closed`: by a marker.
+    fn end_value(&mut self, closed: bool, at: u64) {
         match self.value.how {
             How::Text => {
                 self.open_text();
@@ -266,6 +273,7 @@ impl Machine {
         if let Some(call) = &mut self.call {
             call.value_raw = None;
         }
+        self.member_over(at);
     }
 
     /// What waits is part of the value, or a literal ends it.
@@ -279,7 +287,7 @@ impl Machine {
         }
         match found {
             Some(found) => {
-                self.end_value(true);
+                self.end_value(true, self.pending_at() + end as u64);
                 self.reach(p, found, end, &[]);
             }
             None => {
@@ -305,7 +313,7 @@ impl Machine {
             self.value.how = self.first_reading();
         }
         if self.value.how == How::Text || stopped {
-            self.end_value(false);
+            self.end_value(false, self.at);
         }
     }
 }

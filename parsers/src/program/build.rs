@@ -349,6 +349,33 @@ impl Builder<'_> {
             })
     }
 
+    /// Whether every way on from the leaves passes a marker before the arguments or the end of the call.
+    fn needs_marker(&self, leaves: &[LeafId]) -> bool {
+        let mut queue = leaves.to_vec();
+        let mut next = 0;
+        while let Some(&leaf) = queue.get(next) {
+            next += 1;
+            let leaf = &self.leaves.all[usize::from(leaf)];
+            if leaf.last {
+                return false;
+            }
+            for edge in &leaf.next {
+                let passes = match &self.leaves.all[usize::from(edge.to)].kind {
+                    LeafKind::Lit(lit) => !lit.spellings().all(|text| is_distinctive(text, lit.special)),
+                    LeafKind::Ws(_) | LeafKind::Name(_) | LeafKind::Id | LeafKind::Type(_) => true,
+                    _ => return false,
+                };
+                if edge.ends {
+                    return false;
+                }
+                if passes && !queue.contains(&edge.to) {
+                    queue.push(edge.to);
+                }
+            }
+        }
+        true
+    }
+
     /// Whether the leaf is a plain word: a tool's name can begin in the same way and go on.
     fn is_word(&self, leaf: LeafId) -> bool {
         match &self.leaves.all[usize::from(leaf)].kind {
@@ -419,6 +446,7 @@ impl Builder<'_> {
             block: only_calls.then(|| self.region(Kind::Junk, leaves.to_vec(), String::new())),
             in_call,
             call_over: in_call && !goes_on,
+            needs_marker: in_call && self.needs_marker(leaves),
             ends: leaves.iter().any(|&leaf| self.may_end(leaf, false, 0)),
             ends_at_stop: leaves.iter().any(|&leaf| self.may_end(leaf, true, 0)),
         }

@@ -124,6 +124,8 @@ pub(crate) struct State {
     pub(crate) in_call: bool,
     /// The call that the leaves stand in cannot go on.
     pub(crate) call_over: bool,
+    /// A marker has to come before anything of the call that is data.
+    pub(crate) needs_marker: bool,
     /// The call may end here.
     pub(crate) ends: bool,
     /// It may end here when the model ended its turn; see `Builder::may_end`.

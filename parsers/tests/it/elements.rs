@@ -73,9 +73,26 @@ fn the_first_child_tells_what_a_union_is() {
     check("[<union>[<op>1[</op>[</union>", r#"{"union": {"op": "1"}}"#);
     check("[<label>hi[</label>", r#"{"label": "hi"}"#);
     check("[<label>\n[<text>hi[</text>\n[</label>", r#"{"label": {"text": "hi"}}"#);
+    check("[<size>12[</size>", r#"{"size": 12}"#);
+    check("[<size>XL[</size>", r#"{"size": "XL"}"#);
+    check("[<size>null[</size>", r#"{"size": null}"#);
+}
+
+#[test]
+fn an_element_that_its_object_has_already_is_reported() {
+    assert_eq!(
+        parsed(
+            "[<id>7[</id>[<id>8[</id>[<to>[<city>a[</city>[<city>[<zip>b[</zip>c[</city>[<zip>1[</zip>[</to>[<to>d[</to>"
+        ),
+        "call order {\"id\": 7, \"to\": {\"city\": \"a\", \"zip\": 1}}\n\
+         bad Unexpected \"]<]ns[>[<id>8]<]ns[>[</id>\"\n\
+         bad Unexpected \"]<]ns[>[<city>]<]ns[>[<zip>b]<]ns[>[</zip>c]<]ns[>[</city>\"\n\
+         bad Unexpected \"]<]ns[>[<to>d]<]ns[>[</to>\"\n"
+    );
+    // One that its array has already is another item.
     check(
-        "[<size>12[</size>[<size>XL[</size>[<size>null[</size>",
-        r#"{"size": 12, "size": "XL", "size": null}"#,
+        "[<items>[<item>[<sku>1[</sku>[</item>[<item>[<sku>1[</sku>[</item>[</items>",
+        r#"{"items": [{"sku": "1"}, {"sku": "1"}]}"#,
     );
 }
 

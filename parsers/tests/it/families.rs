@@ -42,7 +42,7 @@ fn hermes_malformed() {
         "hermes",
         "<tool_call>\nnothing here\n</tool_call> ok",
         &[
-            r#"text "<tool_call>\nnothing here\n</tool_call>ok""#,
+            r#"text "<tool_call>\nnothing here\n</tool_call> ok""#,
             r#"bad NoName "<tool_call>\nnothing here\n</tool_call>""#,
         ],
     );
@@ -117,6 +117,6 @@ fn a_closing_marker_opens_no_block_of_calls() {
     check(
         "kimi_k3",
         "<|open|>response<|sep|>abc <|close|>call<|sep|> def<|close|>response<|sep|>",
-        &[r#"text "abc calldefresponse""#],
+        &[r#"text "abc call defresponse""#],
     );
 }

@@ -199,7 +199,7 @@ fn python_dicts() {
     // The same where the format has JSON, and as a string.
     check(
         "array",
-        "[TOOL_CALLS] [{'name': 'get_weather', 'id': None, 'x': ['y'], 'arguments': {'city': 'it\\'s', 'opts': {'k': None, 't': [True, -1.0]}}}]",
+        "[TOOL_CALLS] [{'name': 'get_weather', 'id': None, 'arguments': {'city': 'it\\'s', 'opts': {'k': None, 't': [True, -1.0]}}}]",
         &[call],
     );
     check(

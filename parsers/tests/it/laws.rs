@@ -55,6 +55,8 @@ const FRAGMENTS: &[&str] = &[
     ":0",
     "call_1",
     "&quot;",
+    "\"extra\": {\"a\": \"word\"}",
+    ", \"name\": \"word\"",
 ];
 
 struct Target {
@@ -141,6 +143,104 @@ fn words_survive(output: &[u8], events: &[Event]) -> Result<(), String> {
         return Err(format!("{} of {} words are left", count(&all), count(&lossy)));
     }
     Ok(())
+}
+
+/// Whether JSON that is put together here, not passed through, holds a key twice in one object.
+fn repeats_a_key(json: &str) -> bool {
+    struct Once(bool);
+    impl<'de> serde::Deserialize<'de> for Once {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_any(Visitor)
+        }
+    }
+    struct Visitor;
+    impl<'de> serde::de::Visitor<'de> for Visitor {
+        type Value = Once;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a value")
+        }
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Once, A::Error> {
+            let (mut keys, mut twice) = (std::collections::HashSet::new(), false);
+            while let Some((key, value)) = map.next_entry::<String, Once>()? {
+                twice |= value.0 | !keys.insert(key);
+            }
+            Ok(Once(twice))
+        }
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Once, A::Error> {
+            let mut twice = false;
+            while let Some(item) = seq.next_element::<Once>()? {
+                twice |= item.0;
+            }
+            Ok(Once(twice))
+        }
+        fn visit_bool<E>(self, _: bool) -> Result<Once, E> {
+            Ok(Once(false))
+        }
+        fn visit_i64<E>(self, _: i64) -> Result<Once, E> {
+            Ok(Once(false))
+        }
+        fn visit_u64<E>(self, _: u64) -> Result<Once, E> {
+            Ok(Once(false))
+        }
+        fn visit_f64<E>(self, _: f64) -> Result<Once, E> {
+            Ok(Once(false))
+        }
+        fn visit_str<E>(self, _: &str) -> Result<Once, E> {
+            Ok(Once(false))
+        }
+        fn visit_unit<E>(self) -> Result<Once, E> {
+            Ok(Once(false))
+        }
+    }
+    serde_json::from_str::<Once>(json).is_ok_and(|once| once.0)
+}
+
+#[test]
+fn arguments_that_are_put_together_hold_no_key_twice() {
+    assert!(repeats_a_key(r#"[{"a": {"b": 1, "b": 2}}]"#) && !repeats_a_key(r#"{"a": {"a": [1.5, null]}}"#));
+    let parts: [(&str, &[&str]); 4] = [
+        (
+            "pairs",
+            &[
+                "<arg_key>city</arg_key>\n<arg_value>",
+                "</arg_value>\n",
+                "<arg_key>days</arg_key>",
+                "x",
+                "{'a': 1, 'a': 2}",
+            ],
+        ),
+        ("pythonic", &["city=", "'x'", ", ", "{'city': ", "'city': 1", "}", "[", "]", "1"]),
+        ("marked", &["{", "city:", "<|\"|>", ",", "}", "[", "]", "days:1,", "x"]),
+        ("elements", &["]<]ns[>[<city>", "]<]ns[>[</city>", "]<]ns[>[<to>", "]<]ns[>[</to>", "x", "1"]),
+    ];
+    for (name, fragments) in parts {
+        let program = Arc::new(Program::new(&synthetic::format(name)).unwrap());
+        let start = match name {
+            "pairs" => "<tool_call>get_weather\n",
+            "pythonic" => "[get_weather(",
+            "marked" => "<|tool_call>call:get_weather{",
+            _ => "]<]ns[>[<tool_call>\n]<]ns[>[<invoke name=\"get_weather\">",
+        };
+        let config = ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() };
+        let mut runner = proptest::test_runner::TestRunner::new(config);
+        let strategy = (proptest::collection::vec(proptest::sample::select(fragments), 0..16), any::<u64>());
+        let result = runner.run(&strategy, |(fragments, seed)| {
+            let output = format!("{start}{}", fragments.concat());
+            let whole =
+                run(&mut *synthetic::open(&program), "", &[(output.as_bytes(), None)], FinishReason::Stop);
+            let cut =
+                run(&mut *synthetic::open(&program), "", &cuts(output.as_bytes(), seed), FinishReason::Stop);
+            prop_assert_eq!(&cut, &whole, "{}: {}", name, output);
+            let turn: toolglot_format::Turn = whole.into_iter().collect();
+            let twice = turn.calls.iter().find(|call| repeats_a_key(&call.arguments));
+            prop_assert!(twice.is_none(), "{}: {}\n{:?}", name, output, twice);
+            Ok(())
+        });
+        if let Err(error) = result {
+            panic!("{name}: {error}");
+        }
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod elements;
 mod families;
 mod formats;
 mod laws;
+mod members;
 mod mutations;
 mod nodes;
 mod print;

@@ -66,13 +66,13 @@ fn what_ends_a_plain_value_is_printed_in_cdata() {
 fn an_attribute_in_front_of_the_key() {
     check(
         "cdata",
-        "<function name=\"get_weather\"><param type=\"text\" name=\"size\">12</param><param type=\"json\" name=\"note\">null</param><param type=\"what\" name=\"size\">12</param></function>",
-        &[r#"call get_weather {"size": "12", "note": null, "size": 12}"#, r#"bad Unexpected "what""#],
+        "<function name=\"get_weather\"><param type=\"text\" name=\"size\">12</param><param type=\"json\" name=\"note\">null</param><param type=\"what\" name=\"days\">12</param></function>",
+        &[r#"call get_weather {"size": "12", "note": null, "days": 12}"#, r#"bad Unexpected "what""#],
     );
     check(
         "cdata",
-        "<function name=\"get_weather\"><param final name=\"size\">12</param><param final type=\"text\" name=\"size\">12</param></function>",
-        &[r#"call get_weather {"size": 12, "size": "12"}"#],
+        "<function name=\"get_weather\"><param final name=\"size\">12</param><param final type=\"text\" name=\"note\">12</param></function>",
+        &[r#"call get_weather {"size": 12, "note": "12"}"#],
     );
     let number = printed("cdata", weather(json!({"size": 12}))).unwrap();
     assert_eq!(number, "<function name=\"get_weather\"><param name=\"size\">12</param></function>");

@@ -5,14 +5,19 @@
 //! in one way only, is read so and remembered as mended: a delimiter that is missing, a bracket too many, a
 //! word without quotes. Where there is no such way, the reader of broken JSON takes over.
 
+mod members;
 mod single;
 mod strings;
+
+use std::collections::BTreeSet;
 
 use toolglot_schema::TypeSet;
 
 use super::is_ws;
 use super::number::number;
 use crate::program::{Markers, Scan};
+#[cfg(test)]
+use single::Whole;
 pub(super) use single::literal;
 
 /// Where JSON text goes.
@@ -23,6 +28,8 @@ pub(super) trait Sink {
     fn escaped(&mut self, bytes: &[u8], at: u64);
     /// Bytes of the input as they are.
     fn raw(&mut self, bytes: &[u8], at: u64);
+    /// What comes is a member that its object has already, or such a member is over.
+    fn pass_over(&mut self, on: bool);
 }
 
 /// What stands around the values.
@@ -121,6 +128,10 @@ pub(super) struct Literal {
     /// Open brackets, by what closes them, and how many there are of each kind.
     stack: Vec<u8>,
     open: [usize; 3],
+    /// The keys of the open objects, the outermost first; keyword arguments are one.
+    seen: Vec<BTreeSet<Vec<u8>>>,
+    /// The member in hand is passed over, as its object has its key: how many brackets are open around it.
+    repeated: Option<usize>,
     /// A word, a key, or a string that is no string by its schema.
     word: Vec<u8>,
     word_at: u64,
@@ -155,6 +166,8 @@ impl Default for Literal {
             form: Form::Keywords,
             stack: Vec::new(),
             open: [0; 3],
+            seen: Vec::new(),
+            repeated: None,
             word: Vec::new(),
             word_at: 0,
             tail: Vec::new(),
@@ -191,6 +204,9 @@ impl Literal {
         word.clear();
         tail.clear();
         *self = Literal { form, at, stack, word, tail, ..Literal::default() };
+        if form == Form::Keywords {
+            self.seen.push(BTreeSet::new());
+        }
     }
 
     /// Keyword arguments come.
@@ -303,6 +319,7 @@ impl Literal {
                 self.give_up(sink);
             }
         }
+        self.member_over(sink);
         sink.json(if self.keys == 0 { "{}" } else { "}" });
         self.at = At::Done;
     }
@@ -353,6 +370,10 @@ impl Literal {
     fn give_up(&mut self, sink: &mut impl Sink) {
         self.valid = false;
         self.pair_fails(sink);
+        self.separate(sink);
+        if self.repeated.take().is_some() {
+            sink.pass_over(false);
+        }
         match self.at {
             At::Name | At::Equals | At::Word | At::Stray { .. } => sink.raw(&self.word, self.word_at),
             At::Quotes { quote, seen } => (0..seen).for_each(|_| sink.raw(&[quote], self.word_at)),
@@ -377,40 +398,6 @@ impl Literal {
         self.node = scan.walk(0, seen);
     }
 
-    // ---- brackets ----
-
-    fn push(&mut self, close: u8) {
-        self.stack.push(close);
-        self.open[kind(close)] += 1;
-    }
-
-    /// The innermost bracket is closed.
-    fn close(&mut self, sink: &mut impl Sink) {
-        let Some(close) = self.stack.pop() else { return };
-        self.open[kind(close)] -= 1;
-        sink.json(if close == b'}' { "}" } else { "]" });
-        self.key = false;
-        self.value_ended();
-    }
-
-    /// A closing bracket behind a value: brackets inside that stayed open are closed with it, and one that
-    /// closes nothing is passed over.
-    fn closed(&mut self, byte: u8, sink: &mut impl Sink) -> Stepped {
-        if self.open[kind(byte)] == 0 {
-            self.mended = true;
-            return Stepped::Taken;
-        }
-        while let Some(&close) = self.stack.last() {
-            self.comma = false;
-            self.close(sink);
-            if close == byte {
-                break;
-            }
-            self.mended = true;
-        }
-        Stepped::Taken
-    }
-
     /// Whether the value in hand is that of a parameter.
     fn outermost(&self) -> bool {
         match self.form {
@@ -428,13 +415,6 @@ impl Literal {
             (false, false) => At::After(false),
         };
         self.key = false;
-    }
-
-    /// The comma that waits.
-    fn separate(&mut self, sink: &mut impl Sink) {
-        if std::mem::take(&mut self.comma) {
-            sink.json(", ");
-        }
     }
 
     // ---- one byte ----
@@ -494,9 +474,10 @@ impl Literal {
 
     /// The name of a keyword argument is over.
     fn keyword(&mut self, around: &Around<'_>, sink: &mut impl Sink) {
+        let word = std::mem::take(&mut self.word);
+        self.next_member(&word, sink);
         sink.json(if self.keys == 0 { "{\"" } else { ", \"" });
         self.keys += 1;
-        let word = std::mem::take(&mut self.word);
         sink.escaped(&word, self.word_at);
         sink.json("\": ");
         self.types = (around.types)(&String::from_utf8_lossy(&word));
@@ -529,7 +510,9 @@ impl Literal {
             }
             _ if marked && !self.stack.is_empty() && !b",:{}[]".contains(&byte) => {
                 self.key = key;
-                self.separate(sink);
+                if !key {
+                    self.separate(sink);
+                }
                 return self.search(At::Word, at);
             }
             _ if !marked && (starts_name(byte) || b"-+.".contains(&byte)) => {
@@ -539,7 +522,9 @@ impl Literal {
         }
         self.key = key;
         self.word_at = at;
-        self.separate(sink);
+        if !key {
+            self.separate(sink);
+        }
         Stepped::Taken
     }
 
@@ -685,6 +670,10 @@ impl Literal {
         };
         let string_only = self.outermost() && self.types == TypeSet::STRING;
         let quoted = self.key || string_only;
+        if self.key {
+            self.next_member(&word, sink);
+            self.separate(sink);
+        }
         match (known, if known.is_none() { number(&word) } else { None }) {
             (Some(known), _) if !self.key => sink.json(known),
             (None, Some(number)) if !quoted => sink.json(&number),
@@ -711,14 +700,6 @@ fn begins(scan: Option<&Scan>, byte: u8) -> bool {
     scan.is_some_and(|scan| scan.begins(byte))
 }
 
-fn kind(close: u8) -> usize {
-    match close {
-        b'}' => 0,
-        b']' => 1,
-        _ => 2,
-    }
-}
-
 fn starts_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }
@@ -732,7 +713,7 @@ mod tests {
         let mut reader = Literal::default();
         reader.begin_keywords();
         let around = Around { ends: &|_| false, markers: None, plain: false, types };
-        let mut out = String::new();
+        let mut out = Whole::default();
         let mut met = Met::More;
         for (i, piece) in text.as_bytes().chunks(chunk).enumerate() {
             (_, met) = reader.run(piece, (i * chunk) as u64, &around, &mut out);
@@ -740,7 +721,7 @@ mod tests {
                 break;
             }
         }
-        (out, met, reader.mended)
+        (out.text, met, reader.mended)
     }
 
     #[test]

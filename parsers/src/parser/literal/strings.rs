@@ -46,6 +46,12 @@ impl Literal {
     }
 
     pub(super) fn close_text(&mut self, sink: &mut impl Sink) {
+        if self.key {
+            let word = std::mem::take(&mut self.word);
+            self.next_member(&word, sink);
+            self.word = word;
+            self.separate(sink);
+        }
         if self.kept
             && !self.key
             && let Ok(text) = std::str::from_utf8(&self.word)
