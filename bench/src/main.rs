@@ -36,8 +36,8 @@ struct Cli {
     /// Size of the made-up vocabulary
     #[arg(long, default_value_t = 128_000)]
     made_up: usize,
-    /// White space in the outputs' grammar: `exact` as json.dumps writes it, `flexible` as JSON allows it. Without it
-    /// our own schemas are run exact and the folder's flexible
+    /// White space in the outputs' grammar: `exact` as json.dumps writes it, `flexible` as JSON allows it, and then
+    /// members in any order where an engine has that. Without it our own schemas are run exact and the folder's flexible
     #[arg(long, value_enum)]
     spelling: Option<SpellingArg>,
     /// Engines to run

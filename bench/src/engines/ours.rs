@@ -21,7 +21,7 @@ impl Ours {
         let vocabulary = Arc::new(Vocabulary::new(tokens.list.clone(), &tokens.eos, None)?);
         let style = match spelling {
             Spelling::Exact => JsonStyle::default(),
-            Spelling::Flexible => JsonStyle::flexible(32),
+            Spelling::Flexible => JsonStyle { any_order: true, ..JsonStyle::flexible(32) },
         };
         Ok(Ours { vocabulary, style, cache: GrammarCache::default() })
     }

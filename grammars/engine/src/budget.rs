@@ -29,6 +29,7 @@ pub(crate) struct Costs {
     /// By object: what stands behind a key is counted with the key.
     with_colon: Vec<bool>,
     growth: u64,
+    within_terminals: u64,
 }
 
 /// The fewest tokens from each offset on. Where a byte has no token, it counts as one.
@@ -76,6 +77,7 @@ impl Costs {
             keys: keys.collect(),
             with_colon,
             growth: 0,
+            within_terminals: grammar.terminals.iter().map(|terminal| terminal.worst()).max().unwrap_or(0),
         };
         loop {
             let mut changed = false;
@@ -122,13 +124,14 @@ impl Costs {
             Node::Rule(r) => self.of(grammar.rules[*r as usize].1),
             Node::Object(id) => {
                 let object = &grammar.objects[*id as usize];
-                let members = self.members(*id, object, 0, |i| Some(object.required[i]));
+                let members = self.members(*id, object, 0, object.wanted, |i| Some(object.required[i]));
                 self.sum(&[object.open, object.close]).saturating_add(members)
             }
             Node::Behind { object: id, taken } => {
                 let object = &grammar.objects[*id as usize];
                 let owed = |i: usize| (i >= *taken as usize).then(|| object.required[i]);
-                self.of(object.close).saturating_add(self.members(*id, object, u64::from(*taken), owed))
+                let members = self.members(*id, object, u64::from(*taken), object.wanted, owed);
+                self.of(object.close).saturating_add(members)
             }
         }
     }
@@ -147,14 +150,23 @@ impl Costs {
         self.literals.get(&node).map_or(1, |suffixes| u64::from(suffixes[at as usize]))
     }
 
-    /// The most that entering one node can add to what is owed.
-    pub(crate) fn growth(&self) -> u64 {
-        self.growth
+    /// The most that a token of so many bytes can add to what is owed: every byte may enter a node, and the terminal
+    /// that it ends in may be as far from its end as can be.
+    pub(crate) fn growth(&self, bytes: u64) -> u64 {
+        let entered = self.growth.saturating_add(1).saturating_mul(bytes + 1);
+        entered.saturating_add(self.within_terminals)
     }
 
     /// What every property costs that `owed` says must come, and enough of those that may come to reach the minimum,
-    /// given `count` members so far; commas included.
-    fn members(&self, id: u32, object: &ObjectDef, count: u64, owed: impl Fn(usize) -> Option<bool>) -> u64 {
+    /// given `count` members so far and the bits of what is wanted and `missing`; commas included.
+    fn members(
+        &self,
+        id: u32,
+        object: &ObjectDef,
+        count: u64,
+        missing: u8,
+        owed: impl Fn(usize) -> Option<bool>,
+    ) -> u64 {
         let mut written = vec![u64::MAX; object.values.len()];
         for (key, &position) in self.keys[id as usize].iter().zip(&object.position) {
             let least = &mut written[position as usize];
@@ -177,9 +189,18 @@ impl Costs {
                 None => {}
             }
         }
+        let rest = || {
+            let each = object.rest.iter().zip(&object.rest_bits);
+            each.map(|(&(key, value), &bits)| (around.saturating_add(self.sum(&[key, value])), bits))
+        };
+        // One for each bit: no more than it takes, and less with every one that comes.
+        for bit in (0..u8::BITS).map(|bit| 1 << bit).filter(|bit| missing & bit != 0) {
+            let bring = rest().filter(|(_, bits)| bits & bit != 0).map(|(cost, _)| cost);
+            total = total.saturating_add(bring.min().unwrap_or(NEVER));
+            members += 1;
+        }
         if members < object.min {
-            let rest = object.rest.iter().map(|&(key, value)| around.saturating_add(self.sum(&[key, value])));
-            others.extend(rest);
+            others.extend(rest().map(|(cost, _)| cost));
             others.sort_unstable();
             for cost in others.into_iter().take((object.min - members) as usize) {
                 total = total.saturating_add(cost);
@@ -198,7 +219,7 @@ impl Costs {
 
     /// What the members still owed cost, commas included.
     fn owed(&self, id: u32, object: &ObjectDef, state: &MemberState) -> u64 {
-        self.members(id, object, state.members(), |i| {
+        self.members(id, object, state.members(), state.missing(object), |i| {
             let open = !state.has(i as u32) && object.usable[i];
             open.then_some(object.required[i])
         })
@@ -218,8 +239,8 @@ impl Costs {
             written.filter(|&(_, &position)| state.may_take(object, position)).map(|(key, &position)| {
                 u64::from(key[0]).saturating_add(self.behind_key(id, object, position as usize))
             });
-        let others = object.rest.iter().zip(&object.rest_usable).filter(|(_, usable)| **usable);
-        let others = others.map(|(&(key, value), _)| around.saturating_add(self.sum(&[key, value])));
+        let others = object.rest.iter().enumerate().filter(|&(at, _)| state.may_take_other(object, at));
+        let others = others.map(|(_, &(key, value))| around.saturating_add(self.sum(&[key, value])));
         declared.chain(others).min().unwrap_or(NEVER)
     }
 }
@@ -293,7 +314,8 @@ fn shortest_leaf(ctx: Context<'_>, costs: &Costs, leaf: Leaf) -> u64 {
                     let own = u64::from(costs.keys[id as usize][i][depth as usize])
                         .saturating_add(costs.behind_key(id, object, position));
                     // What is owed besides this one.
-                    let owed = costs.members(id, object, state.members() + 1, |i| {
+                    let missing = state.missing(object);
+                    let owed = costs.members(id, object, state.members() + 1, missing, |i| {
                         let open = i != position && !state.has(i as u32) && object.usable[i];
                         open.then_some(object.required[i])
                     });

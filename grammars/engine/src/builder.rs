@@ -505,6 +505,20 @@ impl GrammarBuilder {
 
     /// Keys with values, none twice: state, not expansion, however many keys there are.
     pub fn members(&mut self, members: Members) -> Result<Expr, GrammarError> {
+        self.members_with(members, Vec::new())
+    }
+
+    /// The same, where further members are wanted that lie within the others: of every bit that occurs, one has to
+    /// come.
+    pub(crate) fn members_with(
+        &mut self,
+        mut members: Members,
+        wanted: Vec<(Expr, Expr, u8)>,
+    ) -> Result<Expr, GrammarError> {
+        let mut rest_bits = vec![0; members.rest.len()];
+        rest_bits.extend(wanted.iter().map(|&(.., bits)| bits));
+        members.rest.extend(wanted.iter().map(|&(key, value, _)| (key, value)));
+        let wanted = rest_bits.iter().fold(0, |all, bits| all | bits);
         let n = members.declared.len();
         let each = members.declared.iter().zip(0u32..);
         let mut spellings: Vec<(Box<[u8]>, u32)> = each
@@ -538,6 +552,8 @@ impl GrammarBuilder {
             values: members.declared.iter().map(|d| d.1).collect(),
             required: members.declared.iter().map(|d| d.2).collect(),
             rest: members.rest,
+            rest_bits,
+            wanted,
             any_order: members.any_order,
             min: members.min,
             max: members.max,
@@ -546,6 +562,7 @@ impl GrammarBuilder {
             usable_from: Vec::new(),
             required_from: Vec::new(),
             rest_usable: Vec::new(),
+            cover: Vec::new(),
         });
         Ok(self.add(Node::Object(id)))
     }

@@ -63,6 +63,10 @@ pub(crate) struct ObjectDef {
     pub(crate) required: Vec<bool>,
     /// Undeclared keys and their values.
     pub(crate) rest: Vec<(Expr, Expr)>,
+    /// What each of them is good for: bits of `wanted`.
+    pub(crate) rest_bits: Vec<u8>,
+    /// Before the end, undeclared members with all of these bits must have come.
+    pub(crate) wanted: u8,
     pub(crate) any_order: bool,
     pub(crate) min: u64,
     pub(crate) max: Option<u64>,
@@ -74,9 +78,29 @@ pub(crate) struct ObjectDef {
     /// By declared position: how many required ones.
     pub(crate) required_from: Vec<u32>,
     pub(crate) rest_usable: Vec<bool>,
+    /// By bits that are missing: the fewest members that bring them. Empty where nothing is wanted.
+    pub(crate) cover: Vec<u64>,
 }
 
 impl ObjectDef {
+    /// For every set of bits the fewest undeclared members that bring them.
+    fn covers(&self, usable: impl Fn(usize) -> bool) -> Vec<u64> {
+        if self.wanted == 0 {
+            return Vec::new();
+        }
+        let mut cover = vec![u64::MAX; usize::from(self.wanted) + 1];
+        cover[0] = 0;
+        for missing in 1..cover.len() {
+            for (at, &bits) in self.rest_bits.iter().enumerate() {
+                if usize::from(bits) & missing != 0 && usable(at) {
+                    let others = cover[missing & !usize::from(bits)];
+                    cover[missing] = cover[missing].min(others.saturating_add(1));
+                }
+            }
+        }
+        cover
+    }
+
     pub(crate) fn rest_open(&self) -> bool {
         self.rest_usable.iter().any(|&u| u)
     }
@@ -179,6 +203,7 @@ impl Grammar {
                 .iter()
                 .map(|(k, v)| self.productive[k.0 as usize] && self.productive[v.0 as usize])
                 .collect();
+            object.cover = object.covers(|at| object.rest_usable[at]);
             object.next_required = vec![n as u32; n + 1];
             object.usable_from = vec![0; n + 1];
             object.required_from = vec![0; n + 1];
@@ -208,9 +233,12 @@ impl Grammar {
                 let usable = o.values.iter().filter(|v| yes(v)).count() as u64;
                 let required = o.required.iter().filter(|&&r| r).count() as u64;
                 let rest = o.rest.iter().any(|(k, v)| yes(k) && yes(v));
+                let cover = o.covers(|at| yes(&o.rest[at].0) && yes(&o.rest[at].1));
+                let required = required.saturating_add(cover.last().copied().unwrap_or(0));
                 [o.open, o.close].iter().all(yes)
                     && o.values.iter().zip(&o.required).all(|(v, &required)| !required || yes(v))
                     && usable + u64::from(rest) >= o.min
+                    && required < u64::MAX
                     && o.max.is_none_or(|max| required <= max)
                     && (o.min.max(required) < 1 || yes(&o.colon) && yes(&o.lead))
                     && o.max.is_none_or(|max| max >= o.min)
@@ -233,11 +261,14 @@ impl Grammar {
             Node::Rule(r) => yes(&self.rules[*r as usize].1),
             Node::Object(o) => {
                 let o = &self.objects[*o as usize];
-                yes(&o.open) && yes(&o.close) && o.min == 0 && !o.required.contains(&true)
+                yes(&o.open) && yes(&o.close) && o.min == 0 && o.wanted == 0 && !o.required.contains(&true)
             }
             Node::Behind { object, taken } => {
                 let o = &self.objects[*object as usize];
-                yes(&o.close) && o.min <= u64::from(*taken) && !o.required[*taken as usize..].contains(&true)
+                yes(&o.close)
+                    && o.min <= u64::from(*taken)
+                    && o.wanted == 0
+                    && !o.required[*taken as usize..].contains(&true)
             }
         }
     }

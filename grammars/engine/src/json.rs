@@ -5,6 +5,8 @@
 //! Everything the schema says about *values* is enforced exactly, or refused with
 //! the place and the keyword. Undeclared keys may repeat: readers of JSON take the last.
 
+mod counted;
+
 use crate::GrammarError;
 use crate::automaton::{Bound, Decimal, Escapes, Number};
 use crate::builder::{GrammarBuilder, Members, Rule};
@@ -432,13 +434,14 @@ impl<'a> JsonLowering<'a> {
     pub(crate) fn any_object(&mut self) -> Result<Expr, GrammarError> {
         let value = self.any()?;
         let key = self.keys(&StringRules::default())?;
-        self.members(Vec::new(), vec![(key, value)], 0, None)
+        self.members(Vec::new(), vec![(key, value)], Vec::new(), 0, None)
     }
 
     fn members(
         &mut self,
         declared: Vec<(Vec<Vec<u8>>, Expr, bool)>,
         rest: Vec<(Expr, Expr)>,
+        wanted: Vec<(Expr, Expr, u8)>,
         min: u64,
         max: Option<u64>,
     ) -> Result<Expr, GrammarError> {
@@ -446,7 +449,7 @@ impl<'a> JsonLowering<'a> {
         let (open, close) = (self.b.bytes("{"), self.b.bytes("}"));
         let (open, close) = (self.b.seq(&[open, parts.pad]), self.b.seq(&[parts.pad, close]));
         let lead = self.b.empty();
-        self.b.members(Members {
+        let members = Members {
             open,
             close,
             comma: parts.comma,
@@ -457,7 +460,8 @@ impl<'a> JsonLowering<'a> {
             any_order: self.style.any_order,
             min,
             max,
-        })
+        };
+        self.b.members_with(members, wanted)
     }
 
     /// The members of an object as keyword arguments: `a=1, b='x'`, without anything around them.
@@ -474,6 +478,9 @@ impl<'a> JsonLowering<'a> {
             Node::Any => &open,
             _ => return Ok(self.b.never()),
         };
+        if rules.wanted_bits > 0 {
+            return Err(self.refuse(id, "not", UNDECLARED));
+        }
         let mut declared = Vec::with_capacity(rules.properties.len());
         for (name, property) in &rules.properties {
             if !Notation::is_keyword(name) {
@@ -518,7 +525,17 @@ impl<'a> JsonLowering<'a> {
             let key = self.located(id, "patternProperties", key)?;
             rest.push((key, self.node(value)?));
         }
-        let members = self.members(declared, rest, rules.min, rules.max);
+        let mut wanted = Vec::new();
+        for entry in &rules.wanted {
+            let bits = u8::try_from(entry.bits).ok().filter(|bits| *bits < 1 << 4);
+            let bits = bits.ok_or_else(|| self.refuse(id, "not", UNDECLARED))?;
+            let mut key = entry.key.clone();
+            key.excluded_values.extend(rules.properties.keys().cloned());
+            let key = self.keys(&key);
+            let key = self.located(id, "patternProperties", key)?;
+            wanted.push((key, self.node(entry.value)?, bits));
+        }
+        let members = self.members(declared, rest, wanted, rules.min, rules.max);
         self.located(id, "minProperties", members)
     }
 
@@ -543,16 +560,13 @@ impl<'a> JsonLowering<'a> {
             min: bound(&rules.min, "minimum")?,
             max: bound(&rules.max, "maximum")?,
             multiple_of: None,
-            not_multiple: false,
+            not_multiple_of: Vec::with_capacity(rules.not_multiple_of.len()),
         };
-        match (&rules.multiple_of, &*rules.not_multiple_of) {
-            (None, []) => {}
-            (Some(divisor), []) => number.multiple_of = Some(decimal(divisor, "multipleOf")?),
-            (None, [divisor]) => {
-                number.multiple_of = Some(decimal(divisor, "multipleOf")?);
-                number.not_multiple = true;
-            }
-            _ => return Err(self.refuse(id, "multipleOf", "several divisors at once")),
+        if let Some(divisor) = &rules.multiple_of {
+            number.multiple_of = Some(decimal(divisor, "multipleOf")?);
+        }
+        for divisor in &rules.not_multiple_of {
+            number.not_multiple_of.push(decimal(divisor, "multipleOf")?);
         }
         let expr = self.b.number(number);
         self.located(id, "multipleOf", expr)
@@ -560,7 +574,7 @@ impl<'a> JsonLowering<'a> {
 
     fn array(&mut self, id: NodeId, rules: &ArrayRules) -> Result<Expr, GrammarError> {
         if !rules.contains.is_empty() {
-            return Err(self.refuse(id, "contains", "counting items of a kind is not supported"));
+            return self.counted(id, rules);
         }
         if rules.unique {
             return self.unique(id, rules);
@@ -662,6 +676,9 @@ impl<'a> JsonLowering<'a> {
         })
     }
 }
+
+/// Why some objects cannot be written.
+pub(crate) const UNDECLARED: &str = "it needs an undeclared property that differs from others";
 
 /// What ends a marked string.
 fn ends(style: &JsonStyle, marker: &Lit) -> Vec<Vec<u8>> {

@@ -343,16 +343,20 @@ impl Machine {
             let leaf = Leaf::Keys { id, low: 0, high, depth: 0, rest, seen };
             self.add(Head { leaf, stack: parent }, from, out)?;
         }
-        if state.may_take_rest(object) {
-            let (rest, seen) = state.with_rest(object);
-            let after = self.push(Frame::Member { id, rest, seen }, parent);
-            for (&(key, value), &usable) in object.rest.iter().zip(&object.rest_usable) {
-                if usable {
-                    let value = self.push(Frame::Then { expr: value }, after);
-                    let colon = self.push(Frame::Then { expr: object.colon }, value);
-                    self.todo.push(Todo::Enter(key, colon));
-                }
+        let mut last = None;
+        for (at, &(key, value)) in object.rest.iter().enumerate() {
+            if !state.may_take_other(object, at) {
+                continue;
             }
+            let (rest, seen) = state.with_other(object, at);
+            let after = match last {
+                Some((bits, after)) if bits == object.rest_bits[at] => after,
+                _ => self.push(Frame::Member { id, rest, seen }, parent),
+            };
+            last = Some((object.rest_bits[at], after));
+            let value = self.push(Frame::Then { expr: value }, after);
+            let colon = self.push(Frame::Then { expr: object.colon }, value);
+            self.todo.push(Todo::Enter(key, colon));
         }
         Ok(())
     }
@@ -447,7 +451,17 @@ pub(crate) struct MemberState {
     rest: u64,
     /// Required properties that are still missing.
     required_left: u64,
+    /// What is wanted and has come.
+    met: u8,
     kind: Kind,
+}
+
+/// Above this many bits of a count of undeclared members stands what has been met.
+const COUNT_BITS: u32 = 28;
+
+/// A packed count of undeclared members: the count, and what is met.
+fn unpack(packed: u64) -> (u64, u8) {
+    (packed & ((1 << COUNT_BITS) - 1), (packed >> COUNT_BITS) as u8)
 }
 
 enum Kind {
@@ -463,9 +477,11 @@ impl Context<'_> {
     /// Unpacks the state of an object.
     pub(crate) fn member_state(self, object: &ObjectDef, rest: u32, seen: u64) -> MemberState {
         if !object.any_order {
+            let (others, met) = unpack(seen >> 32);
             return MemberState {
                 declared: seen & 0xffff_ffff,
-                rest: seen >> 32,
+                rest: others,
+                met,
                 required_left: u64::from(object.required_from[rest as usize]),
                 kind: Kind::Ordered(rest),
             };
@@ -476,7 +492,8 @@ impl Context<'_> {
             let set = self.seen.get(seen, object.values.len());
             (set.iter().map(|w| u64::from(w.count_ones())).sum(), Kind::Large(set, seen))
         };
-        let mut state = MemberState { declared, rest: u64::from(rest), required_left: 0, kind };
+        let (rest, met) = unpack(u64::from(rest));
+        let mut state = MemberState { declared, rest, met, required_left: 0, kind };
         let missing = |p: &usize| object.required[*p] && !state.has(*p as u32);
         state.required_left = (0..object.values.len()).filter(missing).count() as u64;
         state
@@ -499,7 +516,17 @@ impl MemberState {
 
     /// True if the object may end here.
     pub(crate) fn may_close(&self, object: &ObjectDef) -> bool {
-        self.declared + self.rest.min(1) >= object.min && self.required_left == 0
+        self.declared + self.rest.min(1) >= object.min && self.required_left == 0 && self.missing(object) == 0
+    }
+
+    /// What is wanted and has not come.
+    pub(crate) fn missing(&self, object: &ObjectDef) -> u8 {
+        object.wanted & !self.met
+    }
+
+    /// How many undeclared members have to come for what is missing.
+    fn missing_members(object: &ObjectDef, missing: u8) -> u64 {
+        object.cover.get(usize::from(missing)).copied().unwrap_or(0)
     }
 
     /// True if the declared property at this position may come next.
@@ -518,20 +545,33 @@ impl MemberState {
                 return false;
             }
         }
-        let required = self.required_left - u64::from(object.required[at]);
-        object.max.is_none_or(|max| self.members() + 1 + required <= max)
+        object.max.is_none_or(|max| {
+            let required = self.required_left - u64::from(object.required[at]);
+            let wanted = MemberState::missing_members(object, self.missing(object));
+            self.members() + 1 + required + wanted <= max
+        })
     }
 
     /// True if an undeclared property may come next.
     pub(crate) fn may_take_rest(&self, object: &ObjectDef) -> bool {
-        if !object.rest_open() {
+        (0..object.rest.len()).any(|at| self.may_take_other(object, at))
+    }
+
+    /// True if an undeclared property of this kind may come next.
+    pub(crate) fn may_take_other(&self, object: &ObjectDef, at: usize) -> bool {
+        let (bits, missing) = (object.rest_bits[at], self.missing(object));
+        // What is wanted no more is one of the others.
+        if !object.rest_usable[at] || (bits != 0 && bits & missing == 0) {
             return false;
         }
         let required = self.required_left;
         if matches!(self.kind, Kind::Ordered(_)) && (required > 0 || self.declared + 1 < object.min) {
             return false;
         }
-        object.max.is_none_or(|max| self.members() + 1 + required <= max)
+        object.max.is_none_or(|max| {
+            let wanted = MemberState::missing_members(object, missing & !bits);
+            self.members() + 1 + required + wanted <= max
+        })
     }
 
     /// True if any property may come next.
@@ -543,9 +583,16 @@ impl MemberState {
         if object.max.is_some() { count } else { count.min(object.min.max(1)) }
     }
 
-    /// The packed state after one more undeclared property.
-    pub(crate) fn with_rest(&self, object: &ObjectDef) -> (u32, u64) {
+    /// The undeclared members as they are packed.
+    fn packed(&self) -> u64 {
+        self.rest | u64::from(self.met) << COUNT_BITS
+    }
+
+    /// The packed state after one more undeclared property of this kind.
+    pub(crate) fn with_other(&self, object: &ObjectDef, at: usize) -> (u32, u64) {
         let rest = if object.max.is_some() { self.rest + 1 } else { 1 };
+        let met = self.met | object.rest_bits[at];
+        let rest = rest | u64::from(met) << COUNT_BITS;
         match &self.kind {
             Kind::Ordered(_) => {
                 (object.values.len() as u32, MemberState::cap(object, self.declared) | rest << 32)
@@ -562,10 +609,10 @@ impl MemberState {
         object: &ObjectDef,
         position: u32,
     ) -> Result<(u32, u64), GrammarError> {
-        let rest = self.rest as u32;
+        let rest = self.packed() as u32;
         match &self.kind {
             Kind::Ordered(_) => {
-                Ok((position + 1, MemberState::cap(object, self.declared + 1) | self.rest << 32))
+                Ok((position + 1, MemberState::cap(object, self.declared + 1) | self.packed() << 32))
             }
             Kind::Small(seen) => Ok((rest, seen | 1 << position)),
             Kind::Large(set, _) => {

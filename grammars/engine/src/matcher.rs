@@ -137,7 +137,7 @@ impl Matcher {
             return Err(GrammarError::Budget { need, left });
         }
         let longest = compiled.vocabulary.trie().depth() as u64;
-        let growth = compiled.costs().growth().saturating_add(1).saturating_mul(longest + 1);
+        let growth = compiled.costs().growth(longest);
         if need.saturating_add(growth) < left {
             return self.mask(mask);
         }

@@ -5,11 +5,14 @@ use crate::automaton::{
     Automaton, Both, Escapes, Explicit, FreeText, JsonString, LazyDfa, LengthBounds, Not, NotWords, Number,
     RawText, Regex, Shortest, Without, number_dfa,
 };
-use regex_syntax::hir::{Hir, HirKind, Repetition};
+use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 use rustc_hash::FxHashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Bytes of a character, if it has to be written as two escapes.
+const WIDEST: u64 = 12;
 
 /// A regular expression and how it is applied.
 #[derive(Debug, Clone)]
@@ -20,6 +23,15 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
+    /// True for any number of characters of one class with one that is a byte in every kind of quotes.
+    fn has_plain_character(&self) -> bool {
+        let HirKind::Repetition(repetition) = self.hir.kind() else { return false };
+        let HirKind::Class(Class::Unicode(class)) = repetition.sub.kind() else { return false };
+        let plain = |c: u8| c.is_ascii_alphanumeric() || c == b' ' || c == b'_' || c == b'-';
+        let has = |c: char| class.ranges().iter().any(|range| range.start() <= c && c <= range.end());
+        (b' '..=b'~').any(|c| plain(c) && has(char::from(c)))
+    }
+
     /// True for any number of characters of one class: every length is possible in every state.
     fn repeats_one_class(&self) -> bool {
         match self.hir.kind() {
@@ -27,6 +39,55 @@ impl Pattern {
                 !self.search && r.min == 0 && r.max.is_none() && matches!(r.sub.kind(), HirKind::Class(_))
             }
             _ => false,
+        }
+    }
+}
+
+/// The most characters that the shortest way to a match can need, wherever in a text one is.
+fn farthest(pattern: &Pattern) -> u64 {
+    let (least, farthest) = needs(&pattern.hir);
+    // A search can begin anew everywhere.
+    if pattern.search { least } else { farthest }
+}
+
+/// Characters of a pattern, repetitions written out.
+fn size(hir: &Hir) -> u64 {
+    match hir.kind() {
+        HirKind::Empty => 0,
+        HirKind::Look(_) => u64::MAX,
+        HirKind::Literal(literal) => literal.0.len() as u64,
+        HirKind::Class(_) => 1,
+        HirKind::Capture(capture) => size(&capture.sub),
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min.max(1));
+            size(&repetition.sub).saturating_mul(u64::from(times))
+        }
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().map(size).fold(0, u64::saturating_add)
+        }
+    }
+}
+
+/// The fewest characters of a match, and the most that can be missing to one within it.
+fn needs(hir: &Hir) -> (u64, u64) {
+    match hir.kind() {
+        HirKind::Empty => (0, 0),
+        HirKind::Look(_) => (0, u64::MAX),
+        HirKind::Literal(literal) => (literal.0.len() as u64, literal.0.len() as u64),
+        HirKind::Class(_) => (1, 1),
+        HirKind::Capture(capture) => needs(&capture.sub),
+        HirKind::Repetition(repetition) => {
+            let (least, farthest) = needs(&repetition.sub);
+            let behind = |times: u32| least.saturating_mul(u64::from(times));
+            (behind(repetition.min), farthest.saturating_add(behind(repetition.min.saturating_sub(1))))
+        }
+        HirKind::Concat(parts) => parts.iter().rev().fold((0, 0), |(behind, worst), part| {
+            let (least, farthest) = needs(part);
+            (least.saturating_add(behind), worst.max(farthest.saturating_add(behind)))
+        }),
+        HirKind::Alternation(parts) => {
+            let each = parts.iter().map(needs);
+            each.fold((u64::MAX, 0), |(a, b), (least, farthest)| (a.min(least), b.max(farthest)))
         }
     }
 }
@@ -142,6 +203,40 @@ impl TerminalSpec {
         }
     }
 
+    /// See [`Terminal::worst`].
+    fn worst(&self) -> u64 {
+        // The rest of a character, and a closing quote.
+        let bytes = |characters: u64| characters.saturating_add(1).saturating_mul(WIDEST).saturating_add(1);
+        match self {
+            TerminalSpec::FreeText { without: None, .. } => 16,
+            TerminalSpec::FreeText { .. } => u64::MAX,
+            TerminalSpec::Regex(pattern) => bytes(farthest(pattern)),
+            TerminalSpec::Number(number) => number.longest(),
+            TerminalSpec::Shortest(rules)
+            | TerminalSpec::RawText { rules, .. }
+            | TerminalSpec::JsonString { rules, .. } => {
+                let plain = rules.exclude.is_empty() && rules.excluded_words.is_empty();
+                let characters = match &*rules.include {
+                    // From the end of a word that is excluded, every character but some leads out of all words.
+                    [] if rules.exclude.is_empty() => {
+                        let mut words = rules.excluded_words.len();
+                        let mut more = 1;
+                        while words >= 64 {
+                            words /= 64;
+                            more += 1;
+                        }
+                        return bytes(more).saturating_add(rules.min.saturating_mul(WIDEST));
+                    }
+                    [only] if plain && rules.min == 0 => farthest(only),
+                    // Whoever passes more characters than the pattern has passes one twice.
+                    [only] if plain => rules.min.saturating_add(size(&only.hir)),
+                    _ => u64::MAX,
+                };
+                bytes(rules.max.map_or(characters, |max| max.min(characters)))
+            }
+        }
+    }
+
     /// Builds the automaton. Costs little: its states come later, when a mask needs them.
     fn build(&self) -> Result<Terminal, GrammarError> {
         let spec = &self.simplified();
@@ -232,6 +327,7 @@ impl Terminal {
     ) -> Result<Terminal, GrammarError> {
         let (min, max) = rules.map_or((0, None), |r| (r.min, r.max));
         let counted = min > 0 || max.is_some();
+        let plain = rules.is_none_or(|rules| rules.include.iter().all(Pattern::has_plain_character));
         if counted && !dfa.lengths(0).meets(min, max.unwrap_or(u64::MAX)) {
             return Err(GrammarError::Empty("no text has both the pattern and the length asked for".into()));
         }
@@ -247,8 +343,10 @@ impl Terminal {
             pack,
             listed,
             quick,
+            unit: if plain { 1 } else { WIDEST },
             plain: None,
             distances: Mutex::default(),
+            worst: OnceLock::new(),
         })
     }
 
@@ -326,7 +424,11 @@ pub(crate) struct Terminal {
     pub(crate) plain: Option<Arc<Terminal>>,
     /// Plain text of some kind: no state is far from an end.
     quick: bool,
-    distances: Mutex<FxHashMap<u32, u64>>,
+    /// Bytes of the shortest character, where lengths do not depend on the state.
+    unit: u64,
+    /// By state and missing characters.
+    distances: Mutex<FxHashMap<(u32, u64), u64>>,
+    worst: OnceLock<u64>,
 }
 
 /// What a byte does to a terminal.
@@ -374,8 +476,11 @@ impl Terminal {
     /// Bytes of the shortest completion from here: exact, except that where a pattern and a length bound come
     /// together it is an upper bound that still shrinks with every character written.
     pub(crate) fn shortest(&self, state: u32, count: u64) -> u64 {
-        const WIDEST: u64 = 12;
         let missing = self.min.saturating_sub(count);
+        if self.shaped && self.max.is_none() {
+            // Lengths beyond the lower bound are not told apart there.
+            return self.distance(state, missing);
+        }
         if self.shaped {
             if missing == 0 && self.dfa.accepts(state) {
                 return 0;
@@ -385,7 +490,7 @@ impl Terminal {
                 + self.rest_of_character(state, missing, characters)
                 + 1;
         }
-        missing.saturating_add(self.distance(state))
+        missing.saturating_mul(self.unit).saturating_add(self.distance(state, 0))
     }
 
     /// Bytes to the end of the character that a state is in, on a way that leaves no more than `characters` to come.
@@ -428,44 +533,64 @@ impl Terminal {
         (!self.shaped && self.quick).then_some(16)
     }
 
-    /// Bytes to a state where the text may end, lengths aside: the nearest, as far as a search of limited width finds
-    /// it. The states on the way found are remembered with it, so the way stays open whatever later searches find.
-    fn distance(&self, from: u32) -> u64 {
+    /// An upper bound on [`Terminal::shortest`] over all states and counts; `u64::MAX` where none is known.
+    pub(crate) fn worst(&self) -> u64 {
+        *self.worst.get_or_init(|| self.spec.as_ref().map_or(u64::MAX, TerminalSpec::worst))
+    }
+
+    /// Bytes to a state where the text may end, after `missing` more characters where those are told apart: the
+    /// nearest, as far as a search of limited width finds it. The states on the way found are remembered with it, so
+    /// the way stays open whatever later searches find.
+    fn distance(&self, from: u32, missing: u64) -> u64 {
         const WIDTH: usize = 64;
+        let near = self.distance_within((from, missing), WIDTH);
+        // Where a bound is known, no way found may be longer than it.
+        if near > self.worst() { self.distance_within((from, missing), usize::MAX) } else { near }
+    }
+
+    fn distance_within(&self, from: (u32, u64), width: usize) -> u64 {
         let mut distances = self.distances.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(&known) = distances.get(&from) {
+        if let Some(&known) = distances.get(&from)
+            && (width < usize::MAX || known <= self.worst())
+        {
             return known;
         }
-        let mut came_from: FxHashMap<u32, u32> = FxHashMap::default();
+        let mut came_from: FxHashMap<(u32, u64), (u32, u64)> = FxHashMap::default();
         let mut level = vec![from];
         came_from.insert(from, from);
         while !level.is_empty() {
-            if let Some(&end) = level.iter().find(|&&state| self.dfa.accepts(state)) {
-                let (mut state, mut distance) = (end, 0);
+            let done = |&&(state, missing): &&(u32, u64)| missing == 0 && self.dfa.accepts(state);
+            if let Some(&end) = level.iter().find(done) {
+                let (mut at, mut distance) = (end, 0);
                 loop {
-                    let known = distances.entry(state).or_insert(distance);
+                    let known = distances.entry(at).or_insert(distance);
                     *known = distance.min(*known);
-                    if state == from {
+                    if at == from {
                         return *known;
                     }
                     distance = *known + 1;
-                    state = came_from[&state];
+                    at = came_from[&at];
                 }
             }
             let mut next = Vec::new();
-            for &state in &level {
+            for &(state, missing) in &level {
                 // An escape is never the shortest way to write a character, and its digits are many states; but
                 // inside a pair of escapes there is no other way.
                 let mut stuck = true;
                 for byte in (0..=255u8).filter(|&b| b != b'\\').chain([b'\\']) {
-                    if byte == b'\\' && self.listed && !stuck || next.len() >= WIDTH {
+                    if byte == b'\\' && self.listed && !stuck || next.len() >= width {
                         continue;
                     }
                     let Ok(Some(target)) = self.dfa.step(state, byte) else { continue };
+                    let to = (target.state, missing.saturating_sub(u64::from(target.starts)));
+                    // Behind the last character the missing ones cannot come any more.
+                    if to.1 > 0 && !self.dfa.lengths(to.0).meets(to.1, u64::MAX) {
+                        continue;
+                    }
                     stuck = false;
-                    if let Entry::Vacant(slot) = came_from.entry(target.state) {
-                        slot.insert(state);
-                        next.push(target.state);
+                    if let Entry::Vacant(slot) = came_from.entry(to) {
+                        slot.insert((state, missing));
+                        next.push(to);
                     }
                 }
             }

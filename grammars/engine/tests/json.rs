@@ -104,6 +104,70 @@ fn open_objects_and_counts() {
 }
 
 #[test]
+fn items_are_counted_by_kind() {
+    let d = JsonStyle::compact();
+    check(
+        json!({"type": "array", "contains": {"const": 5}}),
+        &d,
+        &["[5]", "[1,5]", "[5,5,\"x\"]", "[{},[],5,5]"],
+        &["[]", "[1]", "[15,51]", "[5,]", "[,5]"],
+    );
+    check(
+        json!({"type": "array", "items": {"type": "integer"}, "contains": {"minimum": 10}, "minContains": 2, "maxContains": 3,
+            "maxItems": 4}),
+        &d,
+        &["[10,11]", "[1,10,2,12]", "[10,10,10,1]"],
+        &["[]", "[10]", "[10,1,1,1]", "[10,10,10,10]", "[1,1,1,10,10]", "[\"x\",10,10]"],
+    );
+    check(
+        json!({"type": "array", "prefixItems": [{"type": "string"}, {}], "items": {"type": "null"}, "contains": {"type": "string"},
+            "maxContains": 1, "minContains": 0}),
+        &d,
+        &["[]", "[\"a\"]", "[\"a\",1]", "[\"a\",{},null,null]"],
+        &["[1]", "[\"a\",\"b\"]", "[\"a\",1,2]"],
+    );
+    check(
+        json!({"type": "array", "minItems": 3, "allOf": [{"contains": {"type": "string"}}, {"contains": {"minLength": 2, "type": "string"}}]}),
+        &d,
+        &["[1,2,\"ab\"]", "[\"a\",\"ab\",null]"],
+        &["[\"ab\"]", "[\"a\",\"b\",\"c\"]", "[1,\"ab\"]"],
+    );
+    let many = json!({"type": "array", "contains": {"const": 5}, "minContains": 9000, "maxContains": 9001});
+    assert!(
+        matches!(grammar(many, &d), Err(GrammarError::Unsupported { keyword, .. }) if keyword == "contains")
+    );
+}
+
+#[test]
+fn some_undeclared_member_differs() {
+    let d = JsonStyle::compact();
+    for style in [d.clone(), JsonStyle { any_order: true, ..d }] {
+        check(
+            json!({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"],
+                "not": {"properties": {"a": {}}, "additionalProperties": {"type": "string"}}}),
+            &style,
+            &[r#"{"a":1,"b":1}"#, r#"{"a":1,"b":"x","c":null}"#, r#"{"a":1,"c":null,"b":"x"}"#],
+            &["{}", r#"{"a":1}"#, r#"{"a":1,"b":"x"}"#, r#"{"b":1}"#],
+        );
+        // Two are wanted, and there is room for one that is both.
+        check(
+            json!({"type": "object", "maxProperties": 2, "properties": {"a": {"type": "integer"}}, "allOf": [
+                {"not": {"additionalProperties": {"type": "string"}, "properties": {"a": {}}}},
+                {"not": {"additionalProperties": {"minimum": 3}, "properties": {"a": {}}}}]}),
+            &style,
+            &[r#"{"b":1}"#, r#"{"b":4,"c":1}"#, r#"{"b":null,"c":2}"#, r#"{"a":7,"x":2}"#],
+            &["{}", r#"{"b":7}"#, r#"{"b":"x"}"#, r#"{"a":7,"x":4}"#, r#"{"b":1,"c":1,"d":1}"#],
+        );
+        check(
+            json!({"type": "object", "not": {"propertyNames": {"pattern": "^a"}}}),
+            &style,
+            &[r#"{"b":1}"#, r#"{"a":1,"":2}"#],
+            &["{}", r#"{"a":1,"ab":2}"#],
+        );
+    }
+}
+
+#[test]
 fn strings_numbers_arrays() {
     let d = JsonStyle::default();
     check(

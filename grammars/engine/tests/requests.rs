@@ -357,7 +357,8 @@ fn response_formats() {
         ),
         (json!("json"), "expected an object, found a string"),
         (
-            json!({"type": "json_schema", "json_schema": {"schema": {"type": "array", "contains": {"type": "null"}}}}),
+            json!({"type": "json_schema", "json_schema": {"schema": {"type": "array", "contains": {"type": "null"},
+                "minContains": 5000}}}),
             "/json_schema/schema: `contains` cannot be enforced",
         ),
     ] {

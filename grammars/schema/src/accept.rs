@@ -103,6 +103,13 @@ impl Schema {
         len >= rules.min
             && rules.max.is_none_or(|max| len <= max)
             && rules.properties.iter().all(|(name, p)| !p.required || members.contains_key(name))
+            && (0..rules.wanted_bits).all(|bit| {
+                let wanted = || rules.wanted.iter().filter(|w| w.bits >> bit & 1 == 1);
+                members.iter().any(|(name, value)| {
+                    !rules.properties.contains_key(name)
+                        && wanted().any(|w| w.key.accepts(name) && self.accepts_at(w.value, value))
+                })
+            })
             && members.iter().all(|(name, value)| match rules.properties.get(name) {
                 Some(property) => self.accepts_at(property.schema, value),
                 None => rules.rest.iter().any(|r| r.key.accepts(name) && self.accepts_at(r.value, value)),

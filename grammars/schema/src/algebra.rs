@@ -6,6 +6,7 @@
 use crate::build::{Builder, Fault};
 use crate::form::{
     ANY, ArrayAtom, Constant, Counted, Form, Id, Layer, Member, NEVER, NumberAtom, ObjectAtom, StringAtom,
+    Wanted,
 };
 use crate::{Bound, Decimal, NumberRules, StringRules};
 
@@ -270,10 +271,14 @@ impl Builder<'_> {
     /// Adds an alternative, at the price of comparing it with the others.
     fn push_object(&mut self, list: &mut Vec<ObjectAtom>, atom: ObjectAtom) -> Result<()> {
         self.steps_for(list.len() / 8 + atom.properties.len() / 8)?;
+        if list.iter().any(|other| atom.is_plainly_in(other)) {
+            return Ok(());
+        }
+        list.retain(|other| !other.is_plainly_in(&atom));
         if list.len() >= MAX_ALTERNATIVES {
             return Err(self.too_large("alternatives of one object", MAX_ALTERNATIVES));
         }
-        push_new(list, atom);
+        list.push(atom);
         Ok(())
     }
 
@@ -353,6 +358,7 @@ impl Builder<'_> {
             self.add_layer(&mut out.layers, layer.clone())?;
         }
         b.names.iter().for_each(|id| push_new(&mut out.names, *id));
+        b.wanted.iter().for_each(|wanted| push_new(&mut out.wanted, wanted.clone()));
         out.min = a.min.max(b.min);
         out.max = min_option(a.max, b.max);
         if out.max.is_some_and(|max| max < out.min) {
@@ -532,21 +538,24 @@ impl Builder<'_> {
                 Some(mine) => *mine,
                 None => Member { id: self.rest_id(a, name)?, required: false },
             };
-            if member.required && !mine.required {
+            let may_miss = member.required && !mine.required;
+            if member.id != ANY && member.id != mine.id && mine.id != NEVER {
+                // Missing or wrong is one piece.
+                pieces.push(one(name, self.not_id(member.id)?, !may_miss));
+            } else if may_miss {
                 pieces.push(one(name, NEVER, false));
             }
-            if member.id != ANY && member.id != mine.id && mine.id != NEVER {
-                pieces.push(one(name, self.not_id(member.id)?, true));
+        }
+        for id in b.names.iter().filter(|id| !a.names.contains(id)) {
+            self.wrong_name(*id, &mut pieces)?;
+        }
+        if !a.is_closed() {
+            for layer in b.layers.iter().filter(|layer| !a.layers.contains(layer)) {
+                self.wrong_value(a, b, layer, &mut pieces)?;
             }
         }
-        if b.names.iter().any(|id| !a.names.contains(id)) {
-            return Err(Fault::inexpressible("it needs the opposite of propertyNames"));
-        }
-        if !a.is_closed() && b.layers.iter().any(|layer| !a.layers.contains(layer)) {
-            return Err(Fault::inexpressible(
-                "it needs objects in which some undeclared property is wrong; close the objects, or tell them apart \
-                 by a required property",
-            ));
+        for wanted in &b.wanted {
+            pieces.push(self.none_of(wanted)?);
         }
         if !b.layers.is_empty() {
             // What is left to be wrong are the names that only `a` declares.
@@ -565,6 +574,77 @@ impl Builder<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The objects with a name that is not in a set.
+    fn wrong_name(&mut self, names: Id, pieces: &mut Vec<ObjectAtom>) -> Result<()> {
+        let not = self.not_id(names)?;
+        let (place, keyword) = (self.place(), "propertyNames");
+        for atom in &self.force(not)?.strings {
+            match atom {
+                StringAtom::Values(values) => pieces.extend(values.iter().map(|name| {
+                    let mut piece = ObjectAtom::default();
+                    piece.properties.insert(name.clone(), Member { id: ANY, required: true });
+                    piece
+                })),
+                StringAtom::Rules(key) => {
+                    let key = key.clone();
+                    let wanted = Wanted { key, except: Vec::new(), id: ANY, place, keyword };
+                    pieces.push(ObjectAtom { wanted: vec![wanted], ..ObjectAtom::default() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The objects in which the value of a name that neither `a` nor `b` declares breaks a layer of `b`.
+    fn wrong_value(
+        &mut self,
+        a: &ObjectAtom,
+        b: &ObjectAtom,
+        layer: &Layer,
+        pieces: &mut Vec<ObjectAtom>,
+    ) -> Result<()> {
+        let mut except: Vec<String> = a.properties.keys().chain(b.properties.keys()).cloned().collect();
+        except.sort_unstable();
+        except.dedup();
+        let patterns = || layer.patterns.iter().map(|(pattern, _)| pattern.clone());
+        let mut classes =
+            vec![(StringRules { excluded: patterns().collect(), ..StringRules::default() }, layer.other)];
+        for (pattern, id) in &layer.patterns {
+            classes.push((StringRules { patterns: vec![pattern.clone()], ..StringRules::default() }, *id));
+        }
+        let (place, keyword) = (self.place(), "not");
+        for (key, id) in classes {
+            if id != ANY {
+                let wanted = Wanted { key, except: except.clone(), id: self.not_id(id)?, place, keyword };
+                pieces.push(ObjectAtom { wanted: vec![wanted], ..ObjectAtom::default() });
+            }
+        }
+        Ok(())
+    }
+
+    /// The objects in which nothing that is wanted is present.
+    fn none_of(&mut self, wanted: &Wanted) -> Result<ObjectAtom> {
+        let place = self.place();
+        let not = self.not_id(wanted.id)?;
+        let key = &wanted.key;
+        let plain = StringRules { patterns: key.patterns.clone(), ..StringRules::default() };
+        let other = StringRules { excluded: key.excluded.clone(), ..StringRules::default() };
+        let layer = match &key.patterns[..] {
+            [pattern] if *key == plain => Layer { patterns: vec![(pattern.clone(), not)], other: ANY, place },
+            [] if *key == other => {
+                let patterns = key.excluded.iter().map(|pattern| (pattern.clone(), ANY)).collect();
+                Layer { patterns, other: not, place }
+            }
+            _ => return Err(Fault::inexpressible("it needs names that keep propertyNames after all")),
+        };
+        let mut atom = ObjectAtom::default();
+        for name in &wanted.except {
+            atom.properties.insert(name.clone(), Member { id: ANY, required: false });
+        }
+        self.add_layer(&mut atom.layers, layer)?;
+        Ok(atom)
     }
 
     /// Whether no value is provably in both.

@@ -10,15 +10,20 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::build::{Builder, Outcome};
-use crate::form::{ANY, ArrayAtom, Form, Id, NEVER, NumberAtom, ObjectAtom, Place, StringAtom};
+use crate::form::{ANY, ArrayAtom, Form, Id, Member, NEVER, NumberAtom, ObjectAtom, Place, StringAtom};
 use crate::hash::FastMap;
 use crate::merge::Merged;
 use crate::{
-    ArrayRules, Contains, Node, NodeId, ObjectRules, Pattern, Property, Rest, Schema, StringRules, TypeSet,
+    ArrayRules, Contains, Kind, Node, NodeId, ObjectRules, Pattern, Property, Rest, Schema, StringRules,
+    TypeSet, Wanted,
 };
 
 /// Most classes of undeclared names in one object.
 const MAX_CLASSES: usize = 128;
+/// Most kinds of items that are counted, and of members that are wanted, in one array or object.
+const MAX_COUNTED: usize = 4;
+/// Most ways to find what is wanted among the declared properties of one object.
+const MAX_WAYS: usize = 256;
 
 /// The graph under construction: ids are positions in `nodes`.
 struct Raw {
@@ -114,8 +119,10 @@ impl Builder<'_> {
         }
         for atom in &form.objects {
             self.step()?;
-            if let Some(rules) = self.object_rules(atom, place, raw)? {
-                parts.push(Node::Object(rules));
+            for atom in self.found_wanted(atom)? {
+                if let Some(rules) = self.object_rules(&atom, place, raw)? {
+                    parts.push(Node::Object(rules));
+                }
             }
         }
         Ok(match parts.len() {
@@ -160,7 +167,43 @@ impl Builder<'_> {
         }
         let prefix = atom.prefix.iter().map(|id| raw.id(*id, place)).collect();
         let items = raw.id(atom.items, place);
-        Ok(Some(ArrayRules { prefix, items, min: atom.min, max, contains, unique }))
+        let kinds = self.item_kinds(atom, place, raw)?;
+        Ok(Some(ArrayRules { prefix, items, min: atom.min, max, contains, kinds, unique }))
+    }
+
+    /// What an item at each position counts towards. Where there is no upper limit, an item may be taken as one that
+    /// does not count; where there is one, it is told apart.
+    fn item_kinds(&mut self, atom: &ArrayAtom, place: Place, raw: &mut Raw) -> Outcome<Vec<Vec<Kind>>> {
+        if atom.contains.is_empty() || atom.contains.len() > MAX_COUNTED {
+            return Ok(Vec::new());
+        }
+        let mut out = Vec::with_capacity(atom.prefix.len() + 1);
+        for item in atom.prefix.iter().copied().chain([atom.items]) {
+            let mut kinds = vec![(item, 0)];
+            for (at, counted) in atom.contains.iter().enumerate() {
+                let mut next = Vec::with_capacity(kinds.len() * 2);
+                for (id, counts) in kinds {
+                    let yes = self.and_id(id, counted.id)?;
+                    let no = match counted.max {
+                        None => id,
+                        Some(_) => {
+                            let not = self.not_id(counted.id)?;
+                            self.and_id(id, not)?
+                        }
+                    };
+                    // What counts in any case need not be taken as what does not.
+                    if yes != id || counted.max.is_some() {
+                        next.push((no, counts));
+                    }
+                    next.push((yes, counts | 1 << at));
+                }
+                next.retain(|(id, _)| *id != NEVER);
+                kinds = next;
+            }
+            let kinds = kinds.into_iter().map(|(id, counts)| Kind { node: raw.id(id, place), counts });
+            out.push(kinds.collect());
+        }
+        Ok(out)
     }
 
     /// How many different items an array can hold, if all its items have finite scalar sets.
@@ -189,6 +232,58 @@ impl Builder<'_> {
         Ok((union.arrays.is_empty() && union.objects.is_empty()).then_some(count))
     }
 
+    /// The ways to find what is wanted: in a declared property, or left to the undeclared ones.
+    fn found_wanted(&mut self, atom: &ObjectAtom) -> Outcome<Vec<ObjectAtom>> {
+        let mut start = ObjectAtom { wanted: Vec::new(), ..atom.clone() };
+        if atom.wanted.is_empty() {
+            return Ok(vec![start]);
+        }
+        for names in self.allowed_names(atom)?.into_iter().flatten() {
+            // Names that are a finite set count as declared.
+            for name in if let StringAtom::Values(names) = names { names } else { Vec::new() } {
+                if !atom.properties.contains_key(&name) {
+                    let id = self.rest_id(atom, &name)?;
+                    start.properties.insert(name, Member { id, required: false });
+                }
+            }
+        }
+        let mut ways = vec![start];
+        for wanted in &atom.wanted {
+            let before = self.at(wanted.place, wanted.keyword);
+            // Whether it can be expressed shows here.
+            self.force(wanted.id)?;
+            let mut next = Vec::new();
+            for way in ways {
+                self.steps_for(1 + way.properties.len() / 8)?;
+                let mut found = false;
+                for (name, member) in way.properties.iter().filter(|(name, _)| wanted.is_about(name)) {
+                    let id = self.and_id(member.id, wanted.id)?;
+                    if id == NEVER {
+                        continue;
+                    }
+                    let mut way = way.clone();
+                    way.properties.insert(name.clone(), Member { id, required: true });
+                    found |= member.required && id == member.id;
+                    next.push(way);
+                }
+                if found {
+                    // It is present in any case.
+                    next = vec![way];
+                } else if !way.is_closed() {
+                    let mut way = way;
+                    way.wanted.push(wanted.clone());
+                    next.push(way);
+                }
+                if next.len() > MAX_WAYS {
+                    return Err(self.too_large("alternatives of one object", MAX_WAYS));
+                }
+            }
+            ways = next;
+            self.at(before.0, before.1);
+        }
+        Ok(ways)
+    }
+
     fn object_rules(
         &mut self,
         atom: &ObjectAtom,
@@ -207,13 +302,14 @@ impl Builder<'_> {
                 .insert(name.clone(), Property { schema: raw.id(id, place), required: member.required });
         }
         let mut rest = Vec::new();
+        let mut open = Vec::new();
         for (key, id) in self.classes(atom)? {
             match &names {
-                None => rest.push(Rest { key, value: raw.id(id, place) }),
+                None => open.push((key, id)),
                 Some(names) => {
                     for name in names {
                         match crate::algebra::and_string(&StringAtom::Rules(key.clone()), name) {
-                            Some(StringAtom::Rules(key)) => rest.push(Rest { key, value: raw.id(id, place) }),
+                            Some(StringAtom::Rules(key)) => open.push((key, id)),
                             Some(StringAtom::Values(values)) => {
                                 for name in values {
                                     let value = raw.id(id, place);
@@ -227,9 +323,57 @@ impl Builder<'_> {
                 }
             }
         }
+        let Some(wanted) = self.wanted(atom, &open, place, raw)? else { return Ok(None) };
+        rest.extend(open.into_iter().map(|(key, id)| Rest { key, value: raw.id(id, place) }));
         let required = properties.values().filter(|p| p.required).count() as u64;
         let min = if atom.min <= required { 0 } else { atom.min };
-        Ok(Some(ObjectRules { properties, rest, min, max: atom.max }))
+        let wanted_bits = atom.wanted.len() as u32;
+        Ok(Some(ObjectRules { properties, rest, wanted, wanted_bits, min, max: atom.max }))
+    }
+
+    /// The undeclared members that are wanted; `None` if some cannot be there.
+    fn wanted(
+        &mut self,
+        atom: &ObjectAtom,
+        open: &[(StringRules, Id)],
+        place: Place,
+        raw: &mut Raw,
+    ) -> Outcome<Option<Vec<Wanted>>> {
+        if atom.wanted.len() > MAX_COUNTED {
+            let why =
+                format!("it needs more than {MAX_COUNTED} undeclared properties that differ from others");
+            let error = self.unsupported(atom.wanted[0].place, atom.wanted[0].keyword, why);
+            return Err(error.into());
+        }
+        let mut out = Vec::new();
+        let mut missing: u32 = (1 << atom.wanted.len()) - 1;
+        for bits in 1..1u32 << atom.wanted.len() {
+            for (key, id) in open {
+                let (mut key, mut id) = (Some(StringAtom::Rules(key.clone())), *id);
+                for (_, wanted) in atom.wanted.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1) {
+                    let mut of = wanted.key.clone();
+                    of.excluded_values.extend(wanted.except.iter().cloned());
+                    key = key.and_then(|key| crate::algebra::and_string(&key, &StringAtom::Rules(of)));
+                    id = self.and_id(id, wanted.id)?;
+                }
+                let keys = match key {
+                    None => continue,
+                    _ if id == NEVER => continue,
+                    Some(StringAtom::Rules(key)) => vec![key],
+                    // A name that nothing else declares: the empty one.
+                    Some(StringAtom::Values(names)) => names
+                        .into_iter()
+                        .filter(|name| !atom.properties.contains_key(name))
+                        .map(|_| StringRules { max_chars: Some(0), ..StringRules::default() })
+                        .collect(),
+                };
+                for key in keys {
+                    missing &= !bits;
+                    out.push(Wanted { key, value: raw.id(id, place), bits });
+                }
+            }
+        }
+        Ok((missing == 0).then_some(out))
     }
 
     /// What `propertyNames` leaves of the names; `None` if everything.
@@ -349,10 +493,16 @@ fn prune(nodes: &mut [Node]) {
                     let end = rules.prefix.len() as u64;
                     rules.max = Some(rules.max.map_or(end, |max| max.min(end)));
                 }
-                rules.contains.retain(|c| lives(&c.node));
+                rules.kinds.iter_mut().for_each(|kinds| kinds.retain(|kind| lives(&kind.node)));
+                if rules.kinds.len() > rules.prefix.len() + 1 {
+                    rules.kinds.truncate(rules.prefix.len());
+                    rules.kinds.push(Vec::new());
+                }
+                drop_uncounted(rules, lives);
             }
             Node::Object(rules) => {
                 rules.rest.retain(|rest| lives(&rest.value));
+                rules.wanted.retain(|wanted| lives(&wanted.value));
                 if rules.rest.is_empty() {
                     rules.properties.retain(|_, p| lives(&p.schema));
                     if rules.max.is_some_and(|max| max >= rules.properties.len() as u64) {
@@ -362,6 +512,20 @@ fn prune(nodes: &mut [Node]) {
             }
             _ => {}
         }
+    }
+}
+
+/// Forgets the counts of items that no value is one of.
+fn drop_uncounted(rules: &mut ArrayRules, lives: impl Fn(&NodeId) -> bool) {
+    while let Some(at) = rules.contains.iter().position(|c| !lives(&c.node)) {
+        rules.contains.remove(at);
+        let low = (1 << at) - 1;
+        for kind in rules.kinds.iter_mut().flatten() {
+            kind.counts = kind.counts & low | kind.counts >> 1 & !low;
+        }
+    }
+    if rules.contains.is_empty() {
+        rules.kinds.clear();
     }
 }
 
@@ -389,7 +553,10 @@ fn is_alive(node: &Node, alive: &[bool]) -> bool {
                 possible += u64::from(lives);
             }
             let open = rules.rest.iter().any(|rest| lives(&rest.value));
-            (open || possible >= rules.min) && rules.max.is_none_or(|max| max >= required)
+            let found = |bit| rules.wanted.iter().any(|w| w.bits >> bit & 1 == 1 && lives(&w.value));
+            (0..rules.wanted_bits).all(found)
+                && (open || possible >= rules.min)
+                && rules.max.is_none_or(|max| max >= required)
         }
     }
 }

@@ -106,9 +106,34 @@ pub(crate) struct ObjectAtom {
     pub(crate) layers: Vec<Layer>,
     /// Every name, as a string, is in each of these.
     pub(crate) names: Vec<Id>,
+    /// For each of these some member must be found.
+    pub(crate) wanted: Vec<Wanted>,
     pub(crate) min: u64,
     pub(crate) max: Option<u64>,
     pub(crate) seen: SeenNames,
+}
+
+/// Members whose name is in `key` but not in `except`, and whose value is in `id`.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) key: StringRules,
+    pub(crate) except: Vec<String>,
+    pub(crate) id: Id,
+    pub(crate) place: Place,
+    pub(crate) keyword: &'static str,
+}
+
+impl PartialEq for Wanted {
+    fn eq(&self, other: &Wanted) -> bool {
+        self.id == other.id && self.key == other.key && self.except == other.except
+    }
+}
+
+impl Wanted {
+    /// Whether a member of this name can be one.
+    pub(crate) fn is_about(&self, name: &str) -> bool {
+        !self.except.iter().any(|other| other == name) && self.key.accepts(name)
+    }
 }
 
 impl PartialEq for ObjectAtom {
@@ -122,6 +147,7 @@ impl PartialEq for ObjectAtom {
         };
         (self.min, self.max, &self.names, &self.seen) == (other.min, other.max, &other.names, &other.seen)
             && self.layers == other.layers
+            && self.wanted == other.wanted
             && self.properties.len() == other.properties.len()
             && sum(self) == sum(other)
             && self.properties == other.properties
@@ -232,8 +258,30 @@ impl ObjectAtom {
         self.properties.is_empty()
             && self.layers.is_empty()
             && self.names.is_empty()
+            && self.wanted.is_empty()
             && self.min == 0
             && self.max.is_none()
+    }
+
+    /// Whether every object of this atom is in another, as far as that shows without looking into any set.
+    pub(crate) fn is_plainly_in(&self, other: &ObjectAtom) -> bool {
+        let fits = |mine: &Member, theirs: &Member| {
+            (mine.id == theirs.id || mine.id == NEVER || theirs.id == ANY)
+                && (mine.required || !theirs.required)
+        };
+        let open = self.layers.is_empty();
+        // What only one of them declares is any value in the other, where there are no layers.
+        other.min <= self.min
+            && other.max.is_none_or(|max| self.max.is_some_and(|mine| mine <= max))
+            && self.layers == other.layers
+            && self.names == other.names
+            && self.seen == other.seen
+            && other.wanted.iter().all(|wanted| self.wanted.contains(wanted))
+            && other.properties.iter().all(|(name, theirs)| match self.properties.get(name) {
+                Some(mine) => fits(mine, theirs),
+                None => open && theirs.id == ANY && !theirs.required,
+            })
+            && (open || self.properties.len() == other.properties.len())
     }
 
     /// Whether no name but the declared ones is allowed.

@@ -41,7 +41,9 @@ const LABEL: &str = concat!(
     r"|[A-Za-z0-9-](?:[A-Za-z0-9][A-Za-z0-9-]|-[A-Za-z0-9])[A-Za-z0-9-]{0,58}[A-Za-z0-9])"
 );
 const PLAIN_LABEL: &str = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
-const ATOM: &str = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
+/// Letters beyond ASCII that RFC 5892 allows in host names anywhere, whatever stands beside them: small Latin, Greek
+/// and Cyrillic ones, kana, common Han characters and Hangul syllables.
+const LETTERS: &str = r"\u00E0-\u00F6\u00F8-\u00FF\u03AC-\u03C1\u03C3-\u03CE\u0430-\u045F\u3041-\u3096\u30A1-\u30FA\u4E00-\u9FA5\uAC00-\uD7A3";
 const UUID: &str = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}";
 const POINTER: &str = r"(?:/(?:[^/~]|~[01])*)*";
 /// Characters beyond ASCII that RFC 3987 allows.
@@ -101,22 +103,31 @@ fn uri_template() -> String {
     format!(r"(?:{literal}|\{{[+#./;?&=,!@|]?{spec}(?:,{spec})*\}})*")
 }
 
-fn email() -> String {
-    let quoted = r#""(?:[ !#-\[\]-~]|\\[ -~])*""#;
-    let domain = format!(r"(?:{LABEL}(?:\.{LABEL})*|\[(?:{IPV4}|IPv6:{})\])", ipv6());
-    format!(r"(?:{ATOM}(?:\.{ATOM})*|{quoted})@{domain}")
+/// Addresses after RFC 5321, or with `international` after RFC 6531: any character beyond ASCII before the `@`, and
+/// labels of plain letters behind it.
+fn email(international: bool) -> String {
+    let (more, letters) = if international { (r"\u{80}-\u{10FFFF}", LETTERS) } else { ("", "") };
+    let atom = format!("[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~{more}-]+");
+    let quoted = format!(r#""(?:[ !#-\[\]-~{more}]|\\[ -~])*""#);
+    let label = match international {
+        true => format!("(?:{LABEL}|[a-z0-9{letters}]{{1,15}})"),
+        false => LABEL.to_owned(),
+    };
+    let domain = format!(r"(?:{label}(?:\.{label})*|\[(?:{IPV4}|IPv6:{})\])", ipv6());
+    format!("(?:{atom}(?:\\.{atom})*|{quoted})@{domain}")
 }
 
 /// A name, its expression, and the pattern once it was asked for.
 type Entry = (&'static str, fn() -> String, OnceLock<Option<Pattern>>);
 
 /// The formats, by name, each built once per process.
-static KNOWN: [Entry; 18] = [
+static KNOWN: [Entry; 19] = [
     ("date", || DATE.into(), OnceLock::new()),
     ("time", || TIME.into(), OnceLock::new()),
     ("date-time", || format!("{DATE}[Tt]{TIME}"), OnceLock::new()),
     ("duration", || DURATION.into(), OnceLock::new()),
-    ("email", email, OnceLock::new()),
+    ("email", || email(false), OnceLock::new()),
+    ("idn-email", || email(true), OnceLock::new()),
     ("hostname", || format!(r"{LABEL}(?:\.{LABEL})*"), OnceLock::new()),
     ("rfc1123-hostname", || format!(r"{PLAIN_LABEL}(?:\.{PLAIN_LABEL})*"), OnceLock::new()),
     ("ipv4", || IPV4.into(), OnceLock::new()),
@@ -150,9 +161,7 @@ pub(crate) fn find(name: &str, plain_hosts: bool) -> Found {
         "password" | "byte" | "binary" | "text" | "textarea" | "multiline" | "markdown" | "html"
         | "string" => Found::Annotation,
         "regex" => Found::Refused("valid regular expressions are not a regular language".into()),
-        "idn-hostname" | "idn-email" => {
-            Found::Refused("international host names cannot be checked by an automaton".into())
-        }
+        "idn-hostname" => Found::Refused("international host names cannot be checked by an automaton".into()),
         _ => Found::Unknown,
     }
 }
@@ -235,6 +244,11 @@ mod tests {
             "email",
             &["joe@example.com", "a+b.c@d", "\"joe bloggs\"@example.com", "j@[127.0.0.1]", "j@[IPv6:::1]"],
             &["joe", "@a", ".a@b", "a.@b", "a..b@c", "joe@a=b", "joe bloggs@example.com"],
+        );
+        check(
+            "idn-email",
+            &["실례@실례.테스트", "joe@example.com", "jörg@bücher.de", "ありす@日本.jp"],
+            &["2962", "실례", "a@Ü.de", "a@b‿c.de", "a@-ü.de", "ö..b@c"],
         );
     }
 

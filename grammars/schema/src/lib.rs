@@ -17,8 +17,9 @@
 //! - patterns with look-behind, back-references, word boundaries, or look-ahead anywhere but at the start;
 //! - `not`, `if` and overlapping `oneOf` where the difference has no finite form, most often because "some undeclared
 //!   property is wrong" would have to be said; `minContains` and `maxContains` are counted exactly;
-//! - the formats `regex`, `idn-email`, `idn-hostname`, and unknown ones. Others are enforced; `hostname` leaves out
-//!   punycode (`xn--`) and `time` allows leap seconds in UTC only, because the rest is not a regular language.
+//! - the formats `regex` and `idn-hostname`. Others are enforced; host names leave out punycode (`xn--`), those in
+//!   `idn-email` hold letters that need no rules of their own, and `time` allows leap seconds in UTC only, because the
+//!   rest is not a regular language. A name that nobody defined says nothing, and is noted.
 //!
 //! Annotations and unknown keywords say nothing, as the specification has it. Types from other languages (`dict`,
 //! `float`, `ArrayList`) are read as what they mean, with a [`Note`]. Work is bounded by [`Options`]: members and
@@ -59,7 +60,8 @@ mod source;
 pub use decimal::Decimal;
 pub use error::{Note, NoteKind, SchemaError};
 pub use node::{
-    ArrayRules, Bound, Contains, Node, NodeId, NumberRules, ObjectRules, Property, Rest, StringRules, TypeSet,
+    ArrayRules, Bound, Contains, Kind, Node, NodeId, NumberRules, ObjectRules, Property, Rest, StringRules,
+    TypeSet, Wanted,
 };
 pub use pattern::{Pattern, PatternError, PatternSource};
 /// The expression tree of a [`Pattern`], for readers that build automata from it.

@@ -96,10 +96,12 @@ fn children(node: &Node, visit: &mut dyn FnMut(NodeId)) {
                 visit(counted.node);
                 counted.others.iter().for_each(|id| visit(*id));
             }
+            rules.kinds.iter().flatten().for_each(|kind| visit(kind.node));
         }
         Node::Object(rules) => {
             rules.properties.values().for_each(|p| visit(p.schema));
             rules.rest.iter().for_each(|rest| visit(rest.value));
+            rules.wanted.iter().for_each(|wanted| visit(wanted.value));
         }
         Node::AnyOf(variants) => variants.iter().for_each(|id| visit(*id)),
         _ => {}
@@ -115,10 +117,12 @@ fn children_mut(node: &mut Node, visit: &mut dyn FnMut(&mut NodeId)) {
                 visit(&mut counted.node);
                 counted.others.iter_mut().for_each(&mut *visit);
             }
+            rules.kinds.iter_mut().flatten().for_each(|kind| visit(&mut kind.node));
         }
         Node::Object(rules) => {
             rules.properties.values_mut().for_each(|p| visit(&mut p.schema));
             rules.rest.iter_mut().for_each(|rest| visit(&mut rest.value));
+            rules.wanted.iter_mut().for_each(|wanted| visit(&mut wanted.value));
         }
         Node::AnyOf(variants) => variants.iter_mut().for_each(visit),
         _ => {}
@@ -298,6 +302,10 @@ pub(crate) fn node_hash(node: &Node, child: impl Fn(NodeId) -> u128) -> u128 {
                 hash.word(counted.min);
                 hash.option(counted.max);
             }
+            for kind in rules.kinds.iter().flatten() {
+                hash.wide(child(kind.node));
+                hash.word(u64::from(kind.counts));
+            }
             hash.finish()
         }
         Node::Object(rules) => {
@@ -312,6 +320,11 @@ pub(crate) fn node_hash(node: &Node, child: impl Fn(NodeId) -> u128) -> u128 {
             for rest in &rules.rest {
                 hash_string(&mut hash, &rest.key);
                 hash.wide(child(rest.value));
+            }
+            for wanted in &rules.wanted {
+                hash_string(&mut hash, &wanted.key);
+                hash.wide(child(wanted.value));
+                hash.word(u64::from(wanted.bits));
             }
             hash.word(rules.min);
             hash.option(rules.max);

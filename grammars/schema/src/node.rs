@@ -102,6 +102,10 @@ pub struct ArrayRules {
     pub max: Option<u64>,
     /// Items of certain kinds are counted, over the whole array.
     pub contains: Vec<Contains>,
+    /// For every position of `prefix`, and then for all later ones: which items may stand there and what they count
+    /// towards. An array keeps the rules if and only if its items can be taken as one of these each so that all counts
+    /// of `contains` come out. Empty without `contains`.
+    pub kinds: Vec<Vec<Kind>>,
     /// No two items are equal. Set only where every item has a finite set of scalars to choose from
     /// ([`Node::Enum`], [`Node::Bool`], [`Node::Null`]); anything else is refused.
     pub unique: bool,
@@ -120,6 +124,15 @@ pub struct Contains {
     pub max: Option<u64>,
 }
 
+/// Items that count alike. See [`ArrayRules::kinds`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Kind {
+    /// Their schema; never [`Node::Never`].
+    pub node: NodeId,
+    /// Bit `i`: one more for `contains[i]`.
+    pub counts: u32,
+}
+
 /// Which objects. All rules hold together. Keys are never repeated.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ObjectRules {
@@ -129,10 +142,26 @@ pub struct ObjectRules {
     /// these and its value in that one's `value`. No other name is allowed, so an empty list is a closed object.
     /// No name is in two entries with different values.
     pub rest: Vec<Rest>,
+    /// Undeclared properties of which some must be present (from `not`): for every bit below `wanted_bits`, a property
+    /// that is in the `key` and in the `value` of an entry with that bit. Each entry lies within `rest`.
+    pub wanted: Vec<Wanted>,
+    /// How many bits there are; 0 where nothing is wanted.
+    pub wanted_bits: u32,
     /// Least number of properties.
     pub min: u64,
     /// Greatest number of properties.
     pub max: Option<u64>,
+}
+
+/// Undeclared properties that must not all be missing. See [`ObjectRules::wanted`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Wanted {
+    /// The names, less the declared ones.
+    pub key: StringRules,
+    /// Their values; never [`Node::Never`].
+    pub value: NodeId,
+    /// What it is good for.
+    pub bits: u32,
 }
 
 /// A declared property.

@@ -16,7 +16,8 @@ pub struct Options {
     /// The draft of a schema that does not name one in `$schema`. `None` (the default) is 2020-12 plus the older
     /// spellings that mean something else nowhere (`definitions`, array `items`, `dependencies`, `nullable`, ...).
     pub draft: Option<Draft>,
-    /// What `format` means. Enforced by default.
+    /// What `format` means. By default known formats are enforced, and unknown ones say nothing, as the specification
+    /// has it.
     pub formats: Formats,
     /// Most nodes (distinct sub-schemas after expansion).
     pub max_nodes: usize,
@@ -31,7 +32,7 @@ impl Default for Options {
         Options {
             lenient: false,
             draft: None,
-            formats: Formats::Enforce,
+            formats: Formats::EnforceKnown,
             max_nodes: 50_000,
             max_steps: 200_000,
             max_depth: 64,
@@ -42,10 +43,10 @@ impl Default for Options {
 /// What `format` means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Formats {
-    /// Known formats restrict strings; unknown ones are refused (noted in lenient mode).
-    Enforce,
     /// Known formats restrict strings; unknown ones say nothing, as the specification has it, and are noted.
     EnforceKnown,
+    /// Known formats restrict strings; unknown ones are refused (noted in lenient mode).
+    Enforce,
     /// Formats say nothing, as in the default vocabulary of 2020-12.
     Annotate,
 }

@@ -276,8 +276,12 @@ fn references() {
 fn refusals_name_pointer_and_keyword() {
     refused(json!({"properties": {"a/b": {"pattern": "b(?=a)"}}}), "/properties/a~1b", "pattern");
     refused(json!({"items": {"uniqueItems": true}}), "/items", "uniqueItems");
-    refused(json!({"anyOf": [{"format": "nope"}]}), "/anyOf/0", "format");
-    refused(json!({"not": {"additionalProperties": {"type": "string"}}}), "", "not");
+    refused(json!({"anyOf": [{"format": "regex"}]}), "/anyOf/0", "format");
+    let exact = Options { formats: toolglot_schema::Formats::Enforce, ..Options::default() };
+    assert!(matches!(
+        Schema::compile(&json!({"format": "nope"}), &exact),
+        Err(SchemaError::Unsupported { keyword, .. }) if keyword == "format"
+    ));
     refused(json!({"properties": {"a": {"minimum": "5"}}}), "/properties/a", "minimum");
     refused(json!({"type": "objekt"}), "", "type");
     refused(json!({"$schema": "http://example.com/mine"}), "", "$schema");
@@ -288,6 +292,47 @@ fn refusals_name_pointer_and_keyword() {
         SchemaError::EndlessRecursion { .. }
     ));
     assert!(matches!(endless(json!({"$ref": "http://x.test/y"})), SchemaError::UnresolvedRef { .. }));
+}
+
+#[test]
+fn some_undeclared_property_is_wrong() {
+    check(
+        json!({"not": {"additionalProperties": {"type": "string"}}}),
+        &[json!({"a": 1}), json!({"a": "", "b": null, "c": ""})],
+        &[json!({}), json!({"a": ""}), json!({"b": "x", "c": ""})],
+    );
+    check(
+        json!({"not": {"properties": {"a": {"type": "null"}}, "patternProperties": {"^x": {"type": "integer"}},
+            "additionalProperties": false}}),
+        &[json!({"a": 1}), json!({"x": "1"}), json!({"b": 1})],
+        &[json!({"a": null, "x": 1}), json!({}), json!(3)],
+    );
+    // Both must be found; one member may be both.
+    check(
+        json!({"type": "object", "properties": {"n": {"type": "integer"}}, "maxProperties": 1, "allOf": [
+            {"not": {"additionalProperties": {"type": "string"}}}, {"not": {"additionalProperties": {"minimum": 3}}}]}),
+        &[json!({"a": 1}), json!({"n": 2})],
+        &[json!({"a": "x"}), json!({"a": 5}), json!({"n": 3}), json!({"a": 1, "b": 1})],
+    );
+    check(
+        json!({"type": "object", "not": {"propertyNames": {"pattern": "^a"}}}),
+        &[json!({"b": 1}), json!({"a": 1, "": 2})],
+        &[json!({}), json!({"a": 1, "ab": 2})],
+    );
+    check(
+        json!({"type": "object", "propertyNames": {"enum": ["a", "b"]}, "not": {"additionalProperties": {"type": "string"}}}),
+        &[json!({"b": 1}), json!({"a": "", "b": null})],
+        &[json!({}), json!({"a": "", "b": ""}), json!({"c": 1})],
+    );
+    check(
+        json!({"oneOf": [{"patternProperties": {"^x": {"type": "string"}}}, {"patternProperties": {"y$": {"type": "string"}}}]}),
+        &[json!({"x": 1}), json!({"y": 1}), json!({"x": "", "yy": 1})],
+        &[json!({}), json!({"xy": 1}), json!({"x": 1, "y": 1}), json!({"xy": ""})],
+    );
+    // Refused by name where there are too many.
+    let not = |n: u32| json!({"not": {"additionalProperties": {"multipleOf": n}}});
+    let five = [2, 3, 5, 7, 11].map(not);
+    refused(json!({"type": "object", "allOf": five}), "/allOf/0", "not");
 }
 
 #[test]
@@ -326,7 +371,7 @@ fn loose_dialects_are_mapped_with_a_note() {
 
 #[test]
 fn lenient_mode_lists_what_it_drops() {
-    let options = Options { lenient: true, ..Options::default() };
+    let options = Options { lenient: true, formats: toolglot_schema::Formats::Enforce, ..Options::default() };
     let document = json!({
         "type": "object",
         "properties": {"a": {"type": "string", "pattern": "(?=x)", "maxLength": 2}, "b": {"format": "nope"}, "c": {"uniqueItems": true}, "d": {"$ref": "http://x.test/"}},
@@ -350,7 +395,7 @@ fn lenient_mode_lists_what_it_drops() {
 
 #[test]
 fn unknown_formats_can_be_annotations() {
-    let options = Options { formats: toolglot_schema::Formats::EnforceKnown, ..Options::default() };
+    let options = Options::default();
     let document = json!({"properties": {"a": {"format": "shoe-size"}, "b": {"format": "ipv4"}}});
     let schema = Schema::compile(&document, &options).unwrap();
     assert!(schema.accepts(&json!({"a": "42", "b": "1.2.3.4"})));

@@ -83,8 +83,22 @@ pub(crate) struct Number {
     pub(crate) min: Option<Bound>,
     pub(crate) max: Option<Bound>,
     pub(crate) multiple_of: Option<Decimal>,
-    /// It is no multiple of `multiple_of`.
-    pub(crate) not_multiple: bool,
+    /// It is a multiple of none of these.
+    pub(crate) not_multiple_of: Vec<Decimal>,
+}
+
+impl Number {
+    /// The most characters that a number can have.
+    pub(crate) fn longest(&self) -> u64 {
+        let bounds = || self.min.iter().chain(&self.max).map(|bound| &bound.value);
+        let integer = bounds().map(|value| value.integer.len() as u64 + 1).max().unwrap_or(0);
+        let fraction = bounds().map(|value| value.fraction.len() as u64 + 1).max().unwrap_or(0);
+        // A sign, a point, an exponent with its sign.
+        integer.max(u64::from(MAX_INTEGER_DIGITS))
+            + fraction.max(u64::from(MAX_FRACTION_DIGITS))
+            + u64::from(MAX_EXPONENT_DIGITS)
+            + 4
+    }
 }
 
 /// How the digits so far compare with those of a bound's absolute value, at equal length.
@@ -165,14 +179,23 @@ struct Builder {
     integer_digits: u32,
     fraction_digits: u32,
     exponents: bool,
-    /// The divisor as `modulus / 10^scale`.
+    /// All divisors divide `modulus / 10^scale`.
     modulus: u64,
     scale: u32,
+    /// In the same unit, each divisor, and whether it has to divide the number or must not.
+    divisors: Vec<(u64, bool)>,
+}
+
+/// Largest common multiple of divisors that a remainder is kept of.
+const MAX_MODULUS: u64 = 1_000_000;
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 impl Builder {
     fn new(rules: &Number) -> Result<Builder, GrammarError> {
-        let mut rules = rules.clone();
+        let rules = rules.clone();
         let mut integer_digits = MAX_INTEGER_DIGITS;
         let mut fraction_digits = if rules.integer { 0 } else { MAX_FRACTION_DIGITS };
         for bound in rules.min.iter().chain(&rules.max) {
@@ -185,35 +208,44 @@ impl Builder {
         if let (Some(min), Some(max)) = (&rules.min, &rules.max) {
             integer_digits = (min.value.integer.len().max(max.value.integer.len()) as u32).max(1);
         }
-        let (mut modulus, mut scale) = (1, 0);
-        if let Some(divisor) = rules.multiple_of.take() {
+        let all = || {
+            let divides = rules.multiple_of.iter().map(|divisor| (divisor, true));
+            divides.chain(rules.not_multiple_of.iter().map(|divisor| (divisor, false)))
+        };
+        let scale = all().map(|(divisor, _)| divisor.fraction.len() as u32).max().unwrap_or(0);
+        let refuse = |why: &str| Err(GrammarError::unsupported("", "multipleOf", why));
+        if scale > MAX_SCALE {
+            return refuse("too many decimal places");
+        }
+        let (mut modulus, mut divisors) = (1, Vec::new());
+        for (divisor, divides) in all() {
             if divisor.is_zero() || divisor.negative {
-                return Err(GrammarError::unsupported("", "multipleOf", "it has to be greater than zero"));
+                return refuse("it has to be greater than zero");
             }
-            scale = divisor.fraction.len() as u32;
-            if scale > MAX_SCALE {
-                return Err(GrammarError::unsupported("", "multipleOf", "too many decimal places"));
-            }
-            modulus = 0;
-            for &digit in divisor.integer.iter().chain(&divisor.fraction) {
-                modulus = modulus * 10 + u64::from(digit);
-                if modulus > 1_000_000 {
-                    return Err(GrammarError::unsupported(
-                        "",
-                        "multipleOf",
-                        "the divisor has too many digits",
-                    ));
+            let zeros = scale as usize - divisor.fraction.len();
+            let digits =
+                divisor.integer.iter().chain(&divisor.fraction).chain(std::iter::repeat_n(&0, zeros));
+            let mut value = 0;
+            for &digit in digits {
+                value = value * 10 + u64::from(digit);
+                if value > MAX_MODULUS {
+                    return refuse("the divisor has too many digits");
                 }
             }
-            if !rules.not_multiple {
-                fraction_digits = fraction_digits.min(scale.max(1));
+            modulus = modulus / gcd(modulus, value) * value;
+            if modulus > MAX_MODULUS {
+                return refuse("the divisors have too large a common multiple");
             }
-            integer_digits = integer_digits.min(18);
-            rules.multiple_of = Some(divisor);
+            divisors.push((value, divides));
         }
-        let exponents =
-            !rules.integer && rules.min.is_none() && rules.max.is_none() && rules.multiple_of.is_none();
-        Ok(Builder { rules, integer_digits, fraction_digits, exponents, modulus, scale })
+        if !divisors.is_empty() {
+            integer_digits = integer_digits.min(18);
+        }
+        if rules.multiple_of.is_some() {
+            fraction_digits = fraction_digits.min(scale.max(1));
+        }
+        let exponents = !rules.integer && rules.min.is_none() && rules.max.is_none() && divisors.is_empty();
+        Ok(Builder { rules, integer_digits, fraction_digits, exponents, modulus, scale, divisors })
     }
 
     fn step(&self, state: State, byte: u8) -> Option<State> {
@@ -262,8 +294,8 @@ impl Builder {
                     let of = |b: &Bound| Some(b.value.fraction.get(at).copied().unwrap_or(0));
                     next.min = compare(state.min, digit, &self.rules.min, of);
                     next.max = compare(state.max, digit, &self.rules.max, of);
-                    if n > self.scale && self.rules.multiple_of.is_some() && digit != 0 {
-                        if !self.rules.not_multiple {
+                    if n > self.scale && !self.divisors.is_empty() && digit != 0 {
+                        if self.rules.multiple_of.is_some() {
                             return None;
                         }
                         next.beyond = true;
@@ -303,12 +335,13 @@ impl Builder {
             Phase::ExponentDigits(_) => return true,
             _ => return false,
         };
-        if self.rules.multiple_of.is_some() {
+        if !self.divisors.is_empty() {
             let mut remainder = state.remainder;
             for _ in seen.min(self.scale)..self.scale {
                 remainder = modulus_step_by(remainder, 0, self.modulus);
             }
-            if (remainder != 0 || state.beyond) != self.rules.not_multiple {
+            let is_multiple = |divisor: u64| !state.beyond && remainder.is_multiple_of(divisor);
+            if self.divisors.iter().any(|&(divisor, divides)| is_multiple(divisor) != divides) {
                 return false;
             }
         }
@@ -459,9 +492,21 @@ mod tests {
         for (text, fits) in [("1", true), ("1.05", true), ("1.1", true), ("1.01", false), ("0.15", true)] {
             assert_eq!(accepts(&cents, text), fits, "{text}");
         }
-        let fractional = Number { multiple_of: Decimal::parse("1"), not_multiple: true, ..Number::default() };
+        let not = |divisors: &[&str]| divisors.iter().filter_map(|text| Decimal::parse(text)).collect();
+        let fractional = Number { not_multiple_of: not(&["1"]), ..Number::default() };
         for (text, fits) in [("1", false), ("1.0", false), ("1.5", true), ("-0.25", true), ("10", false)] {
             assert_eq!(accepts(&fractional, text), fits, "{text}");
+        }
+        let several = Number { integer: true, multiple_of: Decimal::parse("4"), ..Number::default() };
+        let several = Number { not_multiple_of: not(&["3", "2.5"]), ..several };
+        let several = number_dfa(&several).expect("builds");
+        for n in -90i32..90 {
+            let fits = n % 4 == 0 && n % 3 != 0 && n % 5 != 0;
+            assert_eq!(run(&several, &n.to_string()), fits, "{n}");
+        }
+        let odd = Number { not_multiple_of: not(&["0.2", "0.03"]), ..Number::default() };
+        for (text, fits) in [("0.1", true), ("0.4", false), ("0.09", false), ("0.091", true), ("3", false)] {
+            assert_eq!(accepts(&odd, text), fits, "{text}");
         }
         let quarters = of("2.5", false);
         assert!(accepts(&quarters, "7.5") && accepts(&quarters, "10") && !accepts(&quarters, "4"));

@@ -142,13 +142,18 @@ impl Exporter<'_> {
             };
             members.push(self.shared(member, "member")?);
         }
-        let mut others = Vec::new();
-        for ((key, value), &usable) in object.rest.iter().zip(&object.rest_usable) {
-            if usable {
-                others.push(Part::seq(vec![self.node(*key, 1)?, colon.clone(), self.node(*value, 1)?]));
+        // Those that are good for the same are one.
+        let mut others: Vec<(usize, Vec<Part>)> = Vec::new();
+        for (at, &(key, value)) in object.rest.iter().enumerate().filter(|&(at, _)| object.rest_usable[at]) {
+            let part = Part::seq(vec![self.node(key, 1)?, colon.clone(), self.node(value, 1)?]);
+            match others.iter_mut().find(|(of, _)| object.rest_bits[*of] == object.rest_bits[at]) {
+                Some((_, parts)) => parts.push(part),
+                None => others.push((at, vec![part])),
             }
         }
-        let other = self.shared(Part::alt(others), "member")?;
+        let shared = |(at, parts)| Ok((at, self.shared(Part::alt(parts), "member")?));
+        let others: Vec<(usize, Part)> =
+            others.into_iter().map(shared).collect::<Result<_, GrammarError>>()?;
         let (lead, comma) = (self.node(object.lead, 1)?, self.node(object.comma, 1)?);
         let close = self.node(object.close, 1)?;
         let mut known: FxHashMap<(u32, u64), usize> = FxHashMap::default();
@@ -172,8 +177,8 @@ impl Exporter<'_> {
                     next.push(Part::Seq(vec![members[position as usize].clone(), Part::Rule(first + to)]));
                 }
             }
-            if state.may_take_rest(object) {
-                let to = number(state.with_rest(object));
+            for (at, other) in others.iter().filter(|&&(at, _)| state.may_take_other(object, at)) {
+                let to = number(state.with_other(object, *at));
                 next.push(Part::Seq(vec![other.clone(), Part::Rule(first + to)]));
             }
             let mut ways = Vec::new();

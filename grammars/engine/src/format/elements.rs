@@ -62,6 +62,9 @@ impl Lowering<'_> {
         rules: &ObjectRules,
         elements: &mut Elements<'_>,
     ) -> Result<Expr, GrammarError> {
+        if rules.wanted_bits > 0 {
+            return Err(refuse("args.elements", crate::json::UNDECLARED));
+        }
         let mut declared = Vec::with_capacity(rules.properties.len());
         for (name, property) in &rules.properties {
             if !ElementsArgs::is_name(name) {

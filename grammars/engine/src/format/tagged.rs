@@ -96,6 +96,9 @@ impl Lowering<'_> {
         any: Option<NodeId>,
         follow: &[String],
     ) -> Result<Expr, GrammarError> {
+        if rules.wanted_bits > 0 {
+            return Err(refuse("args.tagged", crate::json::UNDECLARED));
+        }
         let mut declared = Vec::with_capacity(rules.properties.len());
         let mut lead = None;
         for (name, property) in &rules.properties {
