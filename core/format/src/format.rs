@@ -111,6 +111,12 @@ impl Lit {
         Lit { special: true, ..Lit::text(text) }
     }
 
+    /// Whether a spelling is a marker that ordinary text hardly holds by chance, be it no special token.
+    pub fn is_distinctive(spelling: &str) -> bool {
+        let text = spelling.trim_start();
+        text.len() >= 3 && text.starts_with(['<', '[', '|'])
+    }
+
     /// Every spelling, the printed one first.
     pub fn spellings(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.text.as_str()).chain(self.aliases.iter().map(String::as_str))

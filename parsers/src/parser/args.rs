@@ -9,7 +9,7 @@ use super::json::Met;
 use super::json::plain_run;
 use super::literal::{Around, Literal, Met as LiteralMet, Sink};
 use super::out::{Out, Target};
-use super::{Json, Machine, Mode, is_ws};
+use super::{Json, Machine, Mode, Steady, is_ws};
 use crate::program::{Found, Program, Region, RegionId, RegionKind, Search, Step};
 use toolglot_schema::TypeSet;
 
@@ -153,7 +153,20 @@ impl Machine {
     }
 
     /// Takes bytes of one value that is a call's arguments.
+    #[inline]
     pub(super) fn json_args(&mut self, region: &Region, bytes: &[u8]) -> (usize, Args) {
+        if let ArgsState::Json(_) = self.args
+            && self.json.in_plain_text()
+            && plain_run(bytes) == bytes.len()
+        {
+            self.args_bytes(bytes, self.at);
+            self.steady = Steady::Args;
+            return (bytes.len(), Args::More);
+        }
+        self.any_args(region, bytes)
+    }
+
+    fn any_args(&mut self, region: &Region, bytes: &[u8]) -> (usize, Args) {
         let mut i = 0;
         while i < bytes.len() {
             match self.args {

@@ -208,7 +208,7 @@ impl Machine {
             start,
             lead,
             listed: false,
-            apart: self.out.at_line_start || self.raw[..lead].contains(&b'\n') || breaks_line,
+            apart: self.out.at_line_start() || self.raw[..lead].contains(&b'\n') || breaks_line,
             name: None,
             id: None,
             started: false,

@@ -2,12 +2,13 @@
 
 use toolglot_format::{FinishReason, MalformedReason};
 
-use super::{Machine, Mode};
+use super::{Machine, Mode, Steady};
 use crate::program::{Program, RegionId, RegionKind, Scan, Search};
 
 impl Machine {
     /// One special token: a marker that may come now, or a stray one.
     pub(super) fn take_special(&mut self, p: &Program, bytes: &[u8]) {
+        self.steady = Steady::No;
         if self.plain {
             self.change_reading(p, false);
         }

@@ -172,6 +172,12 @@ impl Json {
         self.at != At::Value || self.depth > 0 || !self.valid
     }
 
+    /// Inside a string, and no escape has begun.
+    #[inline(always)]
+    pub(crate) fn in_plain_text(&self) -> bool {
+        self.at == At::Text
+    }
+
     pub(crate) fn in_text(&self) -> bool {
         matches!(self.at, At::Text | At::Escape | At::Hex(_))
     }

@@ -32,10 +32,11 @@ use call::CallState;
 pub(crate) use call::{Place, Tools};
 use elements::ElementsState;
 pub(crate) use escape::{escape, quote};
+use json::plain_run;
 pub(crate) use json::{Json, Met};
 use literal::Literal;
 use object::ObjectState;
-use out::Out;
+use out::{Out, Target};
 use value::ValueState;
 pub(crate) use value::typed;
 
@@ -60,6 +61,8 @@ struct Machine {
     search: Search,
     /// The bytes in hand come from ordinary tokens, which spell no special marker.
     plain: bool,
+    /// What the last bytes were part of, where the next ones are most often, too.
+    steady: Steady,
     /// Offset of the next byte behind `pending`, counted from the first byte ever fed.
     at: u64,
     /// The input since `raw_from`, kept while a call is open or input fits nothing.
@@ -106,6 +109,17 @@ enum Mode {
     In(RegionId),
 }
 
+/// A long stretch of data that is given out as it comes, in whose middle the input stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Steady {
+    No,
+    Text(RegionId, Channel),
+    /// A string in JSON arguments.
+    Args,
+    /// A parameter's value that is a string.
+    Value(RegionId),
+}
+
 impl Parser {
     /// A parser for one turn. It reads the plan's tool names and, for formats that write values without
     /// types, their schemas.
@@ -118,6 +132,7 @@ impl Parser {
             pending_ws: 0,
             search: Search::default(),
             plain: false,
+            steady: Steady::No,
             at: 0,
             raw: Vec::new(),
             raw_from: 0,
@@ -220,14 +235,52 @@ impl Machine {
                 if plain != self.plain {
                     self.change_reading(p, plain);
                 }
-                self.advance(p, bytes);
+                if self.goes_on(p, bytes) {
+                    return;
+                }
+                if bytes.len() <= SLICE {
+                    self.advance_slice(p, bytes);
+                } else {
+                    self.advance(p, bytes);
+                }
             }
         }
+    }
+
+    /// Whether the bytes are no more than the next of the stretch in hand; then they have been taken.
+    #[inline]
+    fn goes_on(&mut self, p: &Program, bytes: &[u8]) -> bool {
+        let free_of_literals = |region: RegionId| {
+            p.regions[usize::from(region)].expected.scan(self.plain).skip(bytes) == bytes.len()
+        };
+        let target = match self.steady {
+            Steady::No => return false,
+            Steady::Text(region, channel) => {
+                let ends_in_ws = bytes.last().copied().is_some_and(is_ws);
+                if ends_in_ws && p.regions[usize::from(region)].ws || !free_of_literals(region) {
+                    return false;
+                }
+                Target::Text(channel)
+            }
+            Steady::Args if plain_run(bytes) == bytes.len() => self.args_target(),
+            Steady::Value(region) if free_of_literals(region) => self.args_target(),
+            _ => return false,
+        };
+        if self.call.is_some() || self.junk_from.is_some() {
+            self.keep_raw(bytes);
+        }
+        match self.steady {
+            Steady::Value(_) => self.out.escaped(target, bytes, self.at),
+            _ => self.out.bytes(target, bytes, self.at),
+        }
+        self.at += bytes.len() as u64;
+        true
     }
 
     /// The bytes to come are read differently from those that wait.
     #[cold]
     fn change_reading(&mut self, p: &Program, plain: bool) {
+        self.steady = Steady::No;
         if self.search.found.is_some() {
             self.settle_pending(p);
         }
@@ -253,8 +306,10 @@ impl Machine {
         }
     }
 
+    #[inline]
     fn advance_slice(&mut self, p: &Program, mut bytes: &[u8]) {
         while !bytes.is_empty() {
+            self.steady = Steady::No;
             if self.call.is_some() || self.junk_from.is_some() {
                 self.keep_raw(bytes);
             }

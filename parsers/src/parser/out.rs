@@ -34,10 +34,8 @@ pub(crate) struct Out {
     scrap: String,
     /// Bytes in front of this offset came from the prompt: their text is not given out.
     pub(crate) mute_until: u64,
-    /// Whether content ends with a line break, or there is none yet.
-    pub(crate) at_line_start: bool,
-    /// Whether content ends with more than white space.
-    in_word: bool,
+    /// The last byte of content; a line break where there is none yet.
+    last: u8,
     /// White space that stood between content and framing: content that goes on behind the framing is parted by it.
     gap: String,
     /// A run of bytes that are not UTF-8.
@@ -56,8 +54,7 @@ impl Out {
             held: String::new(),
             scrap: String::new(),
             mute_until: 0,
-            at_line_start: true,
-            in_word: false,
+            last: b'\n',
             gap: String::new(),
             bad: None,
         }
@@ -66,9 +63,7 @@ impl Out {
     /// Bytes of the output, the first at offset `at`.
     #[inline]
     pub(crate) fn bytes(&mut self, target: Target, bytes: &[u8], at: u64) {
-        if bytes.is_empty() {
-            return;
-        }
+        let Some(&last) = bytes.last() else { return };
         if target != self.target {
             self.turn_to(target);
         }
@@ -76,25 +71,38 @@ impl Out {
             if !self.gap.is_empty() {
                 self.fill_gap(bytes[0]);
             }
-            let last = bytes[bytes.len() - 1];
-            self.at_line_start = last == b'\n';
-            self.in_word = !is_ws(last);
+            self.last = last;
         }
         if self.tail_len == 0
             && self.bad.is_none()
             && at >= self.mute_until
             && let Ok(text) = std::str::from_utf8(bytes)
         {
-            self.sink().push_str(text);
+            let sink = self.sink();
+            if sink.capacity() == 0 {
+                // What comes is most often all that comes at once; the least that is ever allocated holds it.
+                *sink = String::with_capacity(text.len().max(24));
+            }
+            sink.push_str(text);
             return;
         }
         self.decode(target, bytes, at);
     }
 
+    /// Whether content ends with a line break, or there is none yet.
+    pub(crate) fn at_line_start(&self) -> bool {
+        self.last == b'\n'
+    }
+
+    /// Whether content ends with more than white space.
+    fn in_word(&self) -> bool {
+        !is_ws(self.last)
+    }
+
     /// White space that is no part of content although it stands beside some; the first on the way from one piece
     /// of content to the next counts.
     pub(crate) fn leave_gap(&mut self, space: impl Iterator<Item = u8>) {
-        if self.in_word && self.gap.is_empty() {
+        if self.in_word() && self.gap.is_empty() {
             self.gap.extend(space.map(char::from));
         }
     }
@@ -104,7 +112,7 @@ impl Out {
     fn fill_gap(&mut self, first: u8) {
         let gap = std::mem::take(&mut self.gap);
         self.settle();
-        if self.in_word && !is_ws(first) {
+        if self.in_word() && !is_ws(first) {
             self.sink().push_str(&gap);
         }
     }
@@ -112,8 +120,8 @@ impl Out {
     /// Bytes of the output as the inside of a JSON string.
     #[inline]
     pub(crate) fn escaped(&mut self, target: Target, bytes: &[u8], at: u64) {
-        if bytes.is_empty() {
-            return;
+        if plain_run(bytes) == bytes.len() {
+            return self.bytes(target, bytes, at);
         }
         if target != self.target {
             self.turn_to(target);
@@ -281,8 +289,10 @@ impl Out {
         if let Target::Arguments(_) = self.target {
             self.target = Target::Arguments(0);
         }
-        // What the prompt holds parts nothing.
-        self.in_word = false;
+        // The prompt's content is not parted from what comes.
+        if self.in_word() {
+            self.last = b' ';
+        }
         self.gap.clear();
         let mut events = std::mem::take(&mut self.events);
         events.retain(|event| match event {

@@ -228,9 +228,7 @@ impl Machine {
             let resume = self.resume_here(p);
             // White space in front is framing for the text that the call may turn out to be, too.
             let ws_from = match self.mode {
-                Mode::At(id) if p.states[usize::from(id)].fallback.is_some_and(|fallback| fallback.ws) => {
-                    found.start
-                }
+                Mode::At(id) if self.takes_ws(p, id) => found.start,
                 _ => ws_from,
             };
             let in_held = &held[ws_from.min(from)..];
@@ -238,6 +236,11 @@ impl Machine {
             self.start_call(start_at - (found.start - ws_from) as u64, in_held, behind, resume);
         }
         if action.weak && self.call.is_none() {
+            // In front of the first, white space may be framing for text, too.
+            let ws_from = match self.mode {
+                Mode::At(id) if self.weak.is_empty() && self.takes_ws(p, id) => found.start,
+                _ => ws_from,
+            };
             if self.weak.is_empty() {
                 self.weak_at = start_at - (found.start - ws_from) as u64;
                 self.weak_resume = self.resume_here(p);
@@ -256,6 +259,11 @@ impl Machine {
         } else {
             resume_at - from
         }
+    }
+
+    /// Whether white space is framing in front of what begins with no literal.
+    fn takes_ws(&self, p: &Program, id: StateId) -> bool {
+        p.states[usize::from(id)].fallback.is_some_and(|fallback| fallback.ws)
     }
 
     /// Moves on over a literal.

@@ -3,7 +3,7 @@
 use toolglot_format::{Channel, MalformedReason};
 
 use super::out::Target;
-use super::{Machine, is_ws};
+use super::{Machine, Steady, is_ws};
 use crate::program::{Program, RegionId, Step};
 
 impl Machine {
@@ -33,6 +33,7 @@ impl Machine {
         if first == bytes.len() && !ends_in_ws {
             // Most chunks of plain text.
             self.out.bytes(Target::Text(channel), bytes, self.at);
+            self.steady = Steady::Text(id, channel);
             return bytes.len();
         }
         match self.search.run_from(scan, bytes, from, first) {

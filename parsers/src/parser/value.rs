@@ -6,7 +6,7 @@ use toolglot_schema::TypeSet;
 use super::call::CallArgs;
 use super::escape::quote;
 use super::json::{Json, Met};
-use super::{Machine, is_ws, literal};
+use super::{Machine, Steady, is_ws, literal};
 use crate::program::{Found, Program, RegionId, RegionKind, Search, Step};
 
 /// A number or word longer than this is a string, where it may be one.
@@ -97,6 +97,7 @@ impl Machine {
         if self.value.open && first == bytes.len() {
             // Most chunks of a long string.
             self.raw_text(bytes, self.at);
+            self.steady = Steady::Value(id);
             return bytes.len();
         }
         match self.search.run_from(scan, bytes, self.pending.len(), first) {

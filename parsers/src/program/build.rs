@@ -727,6 +727,5 @@ fn is_identifier(text: &str) -> bool {
 
 /// Whether a literal is a marker that ordinary text hardly holds by chance.
 fn is_distinctive(text: &str, special: bool) -> bool {
-    let text = text.trim_start();
-    special || (text.len() >= 3 && text.starts_with(['<', '[', '|']))
+    special || Lit::is_distinctive(text)
 }

@@ -3,7 +3,7 @@
 use toolglot_format::FinishReason;
 use toolglot_parsers::{Registry, Session, SessionOptions};
 
-use crate::{parse, plan};
+use crate::{parse, plan, run, show};
 
 fn session(family: &str) -> Box<dyn Session> {
     let registry = Registry::builtin().unwrap();
@@ -51,6 +51,34 @@ fn hermes_malformed() {
         "hermes",
         "<tool_call>{\"name\": \"now\", \"arguments\": \" : x  y \"}</tool_call>",
         &["call now : x  y  …", "bad InvalidArguments \"\\\" : x  y \\\"\""],
+    );
+}
+
+#[test]
+fn white_space_of_the_frame_is_none_of_the_text_behind_it() {
+    check("generic_json", "<think>\nhm\n</think>\n\n[", &[r#"think "hm""#, r#"text "[""#]);
+    check("generic_json", "<think>\nhm\n</think>\n\n[ 1 ]", &[r#"think "hm""#, r#"text "[ 1 ]""#]);
+    check("generic_json", "See [ 1 ] and\n[2]", &[r#"text "See [ 1 ] and\n[2]""#]);
+}
+
+#[test]
+fn gpt_oss_markers_in_ordinary_tokens_are_text() {
+    let text = "a to=functions.get_weather <|constrain|>json<|message|>{\"city\": \"Paris\"}<|call|> b";
+    for chunk in [1, 7, text.len()] {
+        let pieces: Vec<_> = text.as_bytes().chunks(chunk).map(|piece| (piece, Some(false))).collect();
+        let events = run(&mut *session("harmony"), "", &pieces, FinishReason::Stop);
+        assert_eq!(show(events), format!("text {text:?}\n"), "{chunk}");
+    }
+    // As text of unknown tokens they are markers.
+    check(
+        "harmony",
+        " to=functions.get_weather<|constrain|>json<|message|>{\"city\": \"Paris\"}<|call|>",
+        &[r#"call get_weather {"city": "Paris"}"#],
+    );
+    check(
+        "harmony",
+        "I use to=functions.get_weather json here",
+        &[r#"text "I use to=functions.get_weather json here""#],
     );
 }
 

@@ -18,7 +18,7 @@ use crate::builder::GrammarBuilder;
 use crate::grammar::{Expr, Grammar};
 use crate::json::{JsonLowering, JsonStyle};
 use crate::terminal::{Pattern, TextRules};
-use first::{bare_starts, call_starts};
+use first::{bare_starts, block_starts, call_starts};
 use regex_syntax::hir::Hir;
 use rustc_hash::FxHashMap;
 use toolglot_format::{Args, Format, Header, Member, MemberValue, Notation, Plan, Rep, Tool};
@@ -49,6 +49,7 @@ impl Grammar {
         }
         let mut starts = Vec::new();
         call_starts(format, &mut starts);
+        block_starts(format, &mut starts);
         let specials = format.specials().into_iter().map(str::to_owned).collect();
         let bare = match bare_starts(format, plan) {
             Some(pattern) => Some(
