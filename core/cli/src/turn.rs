@@ -90,7 +90,7 @@ impl Engine {
         request.tokens = Some(self.model.token_bytes());
         request.vocabulary = Some(self.model.vocabulary().len());
         if settings.constrain {
-            let constraint = self.model.constraint(question.plan, &prompt.tail, limit)?;
+            let constraint = self.model.constraint(question.plan, &prompt.tail, &settings)?;
             request.constraint = Some(Box::new(constraint) as Box<dyn TokenConstraint>);
         }
         let seen = reading.clone();

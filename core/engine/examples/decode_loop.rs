@@ -6,6 +6,7 @@
 use std::error::Error;
 
 use serde_json::json;
+use toolglot::grammar::Spacing;
 use toolglot::sampler::{Sampler, SamplingParams};
 use toolglot::template::Conversation;
 use toolglot::{Event, Model, Plan, Registry, SessionSettings, Turn};
@@ -30,7 +31,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let prompt = model.prompt(&conversation)?;
     // Here a real engine would compute the prompt's tokens.
 
-    let settings = SessionSettings { max_tokens: Some(200), ..SessionSettings::default() };
+    // Noise has no habits, so white space is not left to it.
+    let settings =
+        SessionSettings { spacing: Spacing::Family, max_tokens: Some(200), ..SessionSettings::default() };
     let mut session = model.session(&plan, &prompt.tail, &settings)?;
     let mut sampler = Sampler::new(SamplingParams { seed: 7, ..SamplingParams::default() }, &[])?;
     let mut logits = vec![0.0_f32; model.vocabulary().len()];

@@ -187,8 +187,8 @@ impl Model {
         Prompt { text: rendered.text, tail }
     }
 
-    /// What holds the turn to `plan`, primed with the prompt's tail. With `max_tokens` the turn is complete
-    /// within that many tokens, the EOS token included.
+    /// What holds the turn to `plan`, primed with the prompt's tail. With the settings' `max_tokens` the turn is
+    /// complete within that many tokens, the EOS token included.
     ///
     /// # Errors
     /// [`SessionError`] when the plan cannot be met, a tool's schema cannot be enforced, or the limit is too
@@ -197,9 +197,9 @@ impl Model {
         &self,
         plan: &Plan,
         tail: &str,
-        max_tokens: Option<usize>,
+        settings: &SessionSettings,
     ) -> Result<Constraint, SessionError> {
-        Constraint::new(&*self.family, &self.vocabulary, plan, tail, max_tokens, &self.grammars)
+        Constraint::new(&*self.family, &self.vocabulary, plan, tail, settings, &self.grammars)
     }
 
     /// What reads the turn, primed with the prompt's tail.
@@ -231,8 +231,7 @@ impl Model {
         tail: &str,
         settings: &SessionSettings,
     ) -> Result<Session, SessionError> {
-        let constraint =
-            settings.constrain.then(|| self.constraint(plan, tail, settings.max_tokens)).transpose()?;
+        let constraint = settings.constrain.then(|| self.constraint(plan, tail, settings)).transpose()?;
         let reader = self.reader(plan, tail)?;
         let stops = self.stops(settings);
         Session::new(constraint, reader, stops, settings.stop_after_call, self.vocabulary.clone())

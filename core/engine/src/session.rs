@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use toolglot_format::{Event, FinishReason as TurnEnd, Piece, Plan, PlanError, Tool, ToolKind};
-use toolglot_grammar::{Grammar, GrammarCache, GrammarError, GrammarKey, Matcher, TokenKind, Vocabulary};
+use toolglot_grammar::{
+    FormatOptions, Grammar, GrammarCache, GrammarError, GrammarKey, Matcher, Spacing, TokenKind, Vocabulary,
+};
 use toolglot_parsers::{Family, FamilyError, SessionOptions};
 use toolglot_sampler::{
     ConstraintError, FinishReason, Pieces, RepetitionDetection, StopConfig, StopConfigError, StopWatch,
@@ -19,6 +21,8 @@ pub struct SessionSettings {
     /// Whether masks hold the turn to its plan. Without it a required tool choice is a wish, so only turn it
     /// off to compare.
     pub constrain: bool,
+    /// How much white space the masks leave to the model.
+    pub spacing: Spacing,
     /// Stop strings, beside the family's.
     pub stop: Vec<String>,
     /// Stop ids, beside the EOS ids.
@@ -53,6 +57,7 @@ impl Default for SessionSettings {
     fn default() -> Self {
         SessionSettings {
             constrain: true,
+            spacing: Spacing::default(),
             stop: Vec::new(),
             stop_ids: Vec::new(),
             include_stop: false,
@@ -118,17 +123,18 @@ impl Constraint {
         vocabulary: &Arc<Vocabulary>,
         plan: &Plan,
         tail: &str,
-        max_tokens: Option<usize>,
+        settings: &SessionSettings,
         grammars: &GrammarCache,
     ) -> Result<Self, SessionError> {
-        let compiled = grammars.get(&key(plan), vocabulary, || {
+        let compiled = grammars.get(&key(plan, settings.spacing), vocabulary, || {
             let format = family.format(plan)?;
-            Ok::<_, SessionError>(Grammar::from_format(&format, plan)?)
+            let options = FormatOptions { spacing: settings.spacing, ..FormatOptions::default() };
+            Ok::<_, SessionError>(Grammar::from_format_with(&format, plan, &options)?)
         })?;
         let mut matcher = compiled.matcher()?;
         matcher.accept_text(tail).map_err(|source| SessionError::Tail { tail: tail.to_owned(), source })?;
         // The last token is the one that ends the turn.
-        let content = max_tokens.map(|max| max.saturating_sub(1) as u64);
+        let content = settings.max_tokens.map(|max| max.saturating_sub(1) as u64);
         if let Some(left) = content {
             let need = matcher.shortest_completion();
             if need > left {
@@ -156,9 +162,10 @@ impl Constraint {
 }
 
 /// All of a plan: a family may compute its format from any part.
-fn key(plan: &Plan) -> GrammarKey {
+fn key(plan: &Plan, spacing: Spacing) -> GrammarKey {
     let Plan { tools, choice, parallel, reasoning } = plan;
     let mut key = GrammarKey::new();
+    key.text(&format!("{spacing:?}"));
     key.number(u64::from(*parallel)).number(u64::from(*reasoning)).number(tools.len() as u64);
     for Tool { name, description, parameters, kind } in tools {
         let builtin = u64::from(*kind == ToolKind::Builtin);

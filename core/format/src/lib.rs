@@ -3,8 +3,8 @@
 //! says of itself ([`Manifest`]).
 //!
 //! This crate holds no parser, no grammar and no I/O. Its algorithms are what grammar and printer must agree on:
-//! [`Format::specialise`], which narrows a format to a request's tool choice, and the literals that a part of a
-//! format begins with.
+//! [`Format::specialise`], which narrows a format to a request's tool choice, the literals that a part of a
+//! format begins with, and the white space of lists.
 
 mod event;
 mod first;
@@ -12,6 +12,7 @@ mod format;
 mod manifest;
 mod notation;
 mod plan;
+mod relax;
 mod specialise;
 mod suffix;
 mod turn;

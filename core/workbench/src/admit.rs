@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use toolglot::grammar::{CompiledGrammar, Grammar, GrammarError, Matcher, Vocabulary};
 use toolglot::parsers::Printed;
-use toolglot::{Family, Plan};
+use toolglot::{Family, Format, Plan};
 
 /// A grammar that does not admit an output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,16 @@ pub(crate) fn matcher(
     vocabulary: &Arc<Vocabulary>,
 ) -> Result<Matcher, String> {
     let format = family.format(plan).map_err(|error| error.to_string())?;
-    let grammar = Grammar::from_format(&format, plan).map_err(|error| error.to_string())?;
+    matcher_of(&format, plan, vocabulary)
+}
+
+/// The same for a format.
+pub(crate) fn matcher_of(
+    format: &Format,
+    plan: &Plan,
+    vocabulary: &Arc<Vocabulary>,
+) -> Result<Matcher, String> {
+    let grammar = Grammar::from_format(format, plan).map_err(|error| error.to_string())?;
     let compiled = CompiledGrammar::new(Arc::new(grammar), vocabulary.clone());
     compiled.and_then(|compiled| compiled.matcher()).map_err(|error| error.to_string())
 }

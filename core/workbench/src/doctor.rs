@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use toolglot::template::Conversation;
-use toolglot::{Model, ModelError, Plan, Registry, ToolChoice, detect_dir};
+use toolglot::{Model, ModelError, Plan, Registry, SessionSettings, ToolChoice, detect_dir};
 
 use crate::template::{Writer, offered};
 use crate::tool_set;
@@ -139,7 +139,7 @@ fn rulings(model: &Model) -> Vec<(String, Ruling)> {
         ("one call at most", Plan { parallel: false, ..plan(ToolChoice::Auto) }),
         ("no reasoning", Plan { reasoning: false, ..plan(ToolChoice::Auto) }),
     ];
-    let rule = |plan: &Plan| match model.constraint(plan, "", None) {
+    let rule = |plan: &Plan| match model.constraint(plan, "", &SessionSettings::default()) {
         Ok(_) => Ruling::Enforced,
         Err(error) => Ruling::Refused(error.to_string()),
     };

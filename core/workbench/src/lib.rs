@@ -17,6 +17,7 @@ mod corpus;
 mod corpus_run;
 mod detection;
 mod doctor;
+mod drift;
 mod expect;
 mod fidelity;
 mod finding;

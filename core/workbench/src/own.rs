@@ -2,10 +2,11 @@
 
 use toolglot::format::{FinishReason, Turn};
 use toolglot::grammar::{Matcher, TokenKind, Vocabulary};
-use toolglot::{Family, Piece};
+use toolglot::{Family, Format, Piece, ToolChoice};
 
 use crate::admit::{self, Refusal};
 use crate::expect::{cut, parse, same_json, show, word};
+use crate::fidelity::{Verdict, judge};
 use crate::record::Record;
 use crate::vocabulary;
 use crate::{Case, CaseFile, Check, Finding, WantedCall};
@@ -60,9 +61,33 @@ fn check(family: &dyn Family, case: &Case, shown: &mut String) -> Result<(), Str
     }
     let turn: Turn = events.iter().cloned().collect();
     intent(case, &turn).map_err(|why| format!("{why}\nread was\n{shown}"))?;
-    match case.admitted {
-        Some(wanted) => check_admission(family, case, wanted),
-        None => Ok(()),
+    match (case.admitted, &case.output) {
+        (Some(wanted), _) => check_admission(family, case, wanted),
+        (None, Some(output)) if is_ordinary(case) => check_fidelity(family, case, output, &turn),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the output is whole calls and text, which nothing but the tools narrows.
+fn is_ordinary(case: &Case) -> bool {
+    let whole = !case.cut && case.malformed.is_empty() && case.calls.iter().all(|call| call.complete);
+    whole && case.choice == ToolChoice::Auto && case.parallel
+}
+
+/// What models write must be admitted, or be refused for a reason that the family or the tools state.
+fn check_fidelity(family: &dyn Family, case: &Case, output: &str, turn: &Turn) -> Result<(), String> {
+    let plan = case.plan()?;
+    let format = family.format(&plan).map_err(|error| error.to_string())?;
+    let vocabulary = vocabulary::bytes(&format).map_err(|error| error.to_string())?;
+    match judge(family, &plan, &vocabulary, &case.tail, output, turn) {
+        Verdict::Refused { why, .. } => Err(format!(
+            "{why}: the mask would keep a model from writing this, though nothing in the family says that it is only \
+             read; admit it, or say `admitted = false`"
+        )),
+        Verdict::NoGrammar(why) if !format.any(&mut |node| matches!(node, Format::Extern(_))) => {
+            Err(format!("there is no grammar for the tools of this case: {why}"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -191,4 +216,37 @@ pub(crate) fn feed(matcher: &mut Matcher, vocabulary: &Vocabulary, tokens: &[u32
         at += vocabulary.bytes(token).len();
     }
     if matcher.is_accepting() { Ok(()) } else { Err(Refusal::Unfinished) }
+}
+
+#[cfg(test)]
+mod tests {
+    use toolglot::Registry;
+
+    use crate::{CaseFile, check_cases};
+
+    /// What is found in one case of hermes.
+    fn found(case: &str) -> Vec<String> {
+        let file: CaseFile = toml::from_str(&format!("[[case]]\nname = \"a\"\n{case}")).unwrap();
+        let registry = Registry::builtin().unwrap();
+        let (findings, _) = check_cases(registry.get("hermes").unwrap().as_ref(), &file);
+        findings.into_iter().map(|finding| finding.why).collect()
+    }
+
+    #[test]
+    fn an_ordinary_output_is_admitted_or_says_why_not() {
+        let call = |space: &str, rest: &str| {
+            format!(
+                "category = \"single\"\ntools = \"weather\"\noutput = '''<tool_call>{space}{{\"name\": \"get_time\", \
+                 \"arguments\": {{\"timezone\": \"CET\"}}}}</tool_call>'''\n\
+                 calls = [{{ name = \"get_time\", args = '{{\"timezone\": \"CET\"}}' }}]\n{rest}"
+            )
+        };
+        assert_eq!(found(&call("\n", "")), Vec::<String>::new());
+        assert_eq!(found(&call("\n\n\n\n", "admitted = false")), Vec::<String>::new());
+        let what = found(&call("\n\n\n\n", "")).concat();
+        assert!(what.contains("the mask would keep a model from writing this"), "{what}");
+        // What the family states as read only needs no word.
+        let alias = call("\n", "").replace("\"arguments\": ", "\"parameters\": ");
+        assert_eq!(found(&alias), Vec::<String>::new());
+    }
 }

@@ -38,6 +38,8 @@ pub struct JsonStyle {
     pub keys: Keys,
     /// The words for true, false and null.
     pub words: Words,
+    /// The words may be JSON's and Python's, whichever `words` says.
+    pub both_words: bool,
 }
 
 /// White space between the parts of a JSON text.
@@ -65,6 +67,7 @@ impl Default for JsonStyle {
             excluding: Vec::new(),
             keys: Keys::Quoted,
             words: Words::Json,
+            both_words: false,
         }
     }
 }
@@ -130,6 +133,13 @@ fn quoted_in(text: &str, escapes: Escapes, quote: char) -> String {
 }
 
 impl JsonStyle {
+    /// The spellings of true, false or null, by their place in [`Words::all`].
+    fn word(&self, at: usize) -> Vec<String> {
+        let all =
+            [Words::Json, Words::Python].into_iter().filter(|words| self.both_words || *words == self.words);
+        all.map(|words| words.all()[at].to_owned()).collect()
+    }
+
     /// Every spelling of a string that quotes leave open; none where strings are marked.
     pub(crate) fn spellings(&self, text: &str) -> Vec<String> {
         match self.strings {
@@ -178,6 +188,21 @@ impl GrammarBuilder {
         self.alt(&ways)
     }
 
+    /// What stands between the parts of a text in a style.
+    pub(crate) fn punctuation(&mut self, style: &JsonStyle) -> Result<Punctuation, GrammarError> {
+        let pad = match &style.whitespace {
+            Whitespace::Exact => {
+                let (next, colon) = (self.bytes(&style.item_separator), self.bytes(&style.key_separator));
+                return Ok(Punctuation { next, comma: next, colon, pad: self.empty() });
+            }
+            Whitespace::Flexible(max) => self.regex(&format!("[ \\n\\r\\t]{{0,{max}}}"))?,
+            Whitespace::Pattern(pattern) => self.regex(pattern)?,
+        };
+        let (comma, colon) = (self.bytes(","), self.bytes(":"));
+        let next = self.seq(&[pad, comma]);
+        Ok(Punctuation { next, comma: self.seq(&[next, pad]), colon: self.seq(&[pad, colon, pad]), pad })
+    }
+
     fn marker(&mut self, marker: &Lit) -> Expr {
         if marker.special { self.special(&marker.text) } else { self.bytes(&marker.text) }
     }
@@ -209,11 +234,15 @@ pub(crate) struct JsonLowering<'a> {
 }
 
 /// The parts of the JSON grammar in one style.
-struct Parts {
-    comma: Expr,
-    colon: Expr,
+pub(crate) struct Punctuation {
+    /// Between two elements, but for the pad behind it.
+    next: Expr,
+    /// Between two elements.
+    pub(crate) comma: Expr,
+    /// Between a key and its value.
+    pub(crate) colon: Expr,
     /// What follows an opening and precedes a closing bracket.
-    pad: Expr,
+    pub(crate) pad: Expr,
 }
 
 impl<'a> JsonLowering<'a> {
@@ -225,20 +254,8 @@ impl<'a> JsonLowering<'a> {
         self.b
     }
 
-    fn parts(&mut self) -> Result<Parts, GrammarError> {
-        let pad = match &self.style.whitespace {
-            Whitespace::Exact => {
-                return Ok(Parts {
-                    comma: self.b.bytes(&self.style.item_separator),
-                    colon: self.b.bytes(&self.style.key_separator),
-                    pad: self.b.empty(),
-                });
-            }
-            Whitespace::Flexible(max) => self.b.regex(&format!("[ \\n\\r\\t]{{0,{max}}}"))?,
-            Whitespace::Pattern(pattern) => self.b.regex(pattern)?,
-        };
-        let (comma, colon) = (self.b.bytes(","), self.b.bytes(":"));
-        Ok(Parts { comma: self.b.seq(&[pad, comma, pad]), colon: self.b.seq(&[pad, colon, pad]), pad })
+    fn parts(&mut self) -> Result<Punctuation, GrammarError> {
+        self.b.punctuation(self.style)
     }
 
     /// The JSON texts of a node's values.
@@ -263,8 +280,8 @@ impl<'a> JsonLowering<'a> {
         let expr = match schema.node(id) {
             Node::Any => self.any()?,
             Node::Never => self.b.never(),
-            Node::Null => self.b.bytes(self.style.words.all()[2]),
-            Node::Bool => self.words(self.style.words.all()[..2].iter().map(|word| word.to_string())),
+            Node::Null => self.words(&[2]),
+            Node::Bool => self.words(&[0, 1]),
             Node::Number(rules) => self.number(id, rules)?,
             Node::String(rules) => self.string(rules)?,
             Node::Array(rules) => self.array(id, rules)?,
@@ -293,35 +310,36 @@ impl<'a> JsonLowering<'a> {
     /// A constant as it is written.
     pub(crate) fn value(&mut self, value: &Value) -> Result<Expr, GrammarError> {
         let style = self.style;
-        let [yes, no, null] = style.words.all();
+        let Punctuation { comma, colon, pad, .. } = self.parts()?;
         Ok(match value {
             Value::String(text) => self.b.constant(style, text),
-            Value::Bool(true) => self.b.bytes(yes),
-            Value::Bool(false) => self.b.bytes(no),
-            Value::Null => self.b.bytes(null),
+            Value::Bool(word) => self.words(&[usize::from(!word)]),
+            Value::Null => self.words(&[2]),
             Value::Number(number) => self.b.bytes(number.to_string()),
             Value::Array(items) => {
-                let mut parts = vec![self.b.bytes("[")];
+                let mut parts = vec![self.b.bytes("["), pad];
                 for (at, item) in items.iter().enumerate() {
                     if at > 0 {
-                        parts.push(self.b.bytes(&style.item_separator));
+                        parts.push(comma);
                     }
                     parts.push(self.value(item)?);
                 }
+                parts.extend((!items.is_empty()).then_some(pad));
                 parts.push(self.b.bytes("]"));
                 self.b.seq(&parts)
             }
             Value::Object(members) => {
-                let mut parts = vec![self.b.bytes("{")];
+                let mut parts = vec![self.b.bytes("{"), pad];
                 for (at, (key, value)) in members.iter().enumerate() {
                     if at > 0 {
-                        parts.push(self.b.bytes(&style.item_separator));
+                        parts.push(comma);
                     }
                     let keys: Vec<Expr> = self.key(key)?.into_iter().map(|key| self.b.bytes(key)).collect();
                     parts.push(self.b.alt(&keys));
-                    parts.push(self.b.bytes(&style.key_separator));
+                    parts.push(colon);
                     parts.push(self.value(value)?);
                 }
+                parts.extend((!members.is_empty()).then_some(pad));
                 parts.push(self.b.bytes("}"));
                 self.b.seq(&parts)
             }
@@ -357,9 +375,11 @@ impl<'a> JsonLowering<'a> {
         self.b.raw_with(Vec::new(), rules)
     }
 
-    fn words(&mut self, words: impl IntoIterator<Item = String>) -> Expr {
+    /// Some of the words for true, false and null, by their place in [`Words::all`].
+    fn words(&mut self, which: &[usize]) -> Expr {
         let empty = self.b.empty();
-        self.b.switch(words.into_iter().map(|w| (w.into_bytes(), empty)).collect())
+        let words = which.iter().flat_map(|&at| self.style.word(at));
+        self.b.switch(words.map(|word| (word.into_bytes(), empty)).collect())
     }
 
     fn refuse(&self, id: NodeId, keyword: &str, reason: &str) -> GrammarError {
@@ -394,7 +414,7 @@ impl<'a> JsonLowering<'a> {
         let array = self.list(Vec::new(), value, 0, None)?;
         let string = self.string(&StringRules::default())?;
         let number = self.b.number(Number::default())?;
-        let words = self.words(self.style.words.all().map(str::to_string));
+        let words = self.words(&[0, 1, 2]);
         let body = self.b.alt(&[object, array, string, number, words]);
         self.b.define(rule, body)?;
         Ok(value)
@@ -417,11 +437,9 @@ impl<'a> JsonLowering<'a> {
             let integer = !types.contains(TypeSet::NUMBER);
             parts.push(self.b.number(Number { integer, ..Number::default() })?);
         }
-        let [yes, no, null] = self.style.words.all();
-        let words = [(TypeSet::BOOLEAN, yes), (TypeSet::BOOLEAN, no), (TypeSet::NULL, null)];
-        let words = words.into_iter().filter(|(of, _)| types.contains(*of));
-        let words = self.words(words.map(|(_, word)| word.to_string()));
-        parts.push(words);
+        let words = [TypeSet::BOOLEAN, TypeSet::BOOLEAN, TypeSet::NULL];
+        let words: Vec<usize> = (0..3).filter(|&at| types.contains(words[at])).collect();
+        parts.push(self.words(&words));
         Ok(self.b.alt(&parts))
     }
 
@@ -447,13 +465,13 @@ impl<'a> JsonLowering<'a> {
     ) -> Result<Expr, GrammarError> {
         let parts = self.parts()?;
         let (open, close) = (self.b.bytes("{"), self.b.bytes("}"));
-        let (open, close) = (self.b.seq(&[open, parts.pad]), self.b.seq(&[parts.pad, close]));
-        let lead = self.b.empty();
+        let close = self.b.seq(&[parts.pad, close]);
+        // The pad leads the keys: behind the bracket, an empty object would have it twice.
         let members = Members {
             open,
             close,
-            comma: parts.comma,
-            lead,
+            comma: parts.next,
+            lead: parts.pad,
             colon: parts.colon,
             declared,
             rest,
@@ -496,12 +514,14 @@ impl<'a> JsonLowering<'a> {
             rest.push((self.located(id, "patternProperties", key)?, self.node(value)?));
         }
         let empty = self.b.empty();
-        let (comma, colon) = (self.b.bytes(&self.style.item_separator), self.b.bytes("="));
+        let parts = self.parts()?;
+        let equals = self.b.bytes("=");
+        let colon = self.b.seq(&[parts.pad, equals, parts.pad]);
         let members = self.b.members(Members {
             open: empty,
-            close: empty,
-            comma,
-            lead: empty,
+            close: parts.pad,
+            comma: parts.next,
+            lead: parts.pad,
             colon,
             declared,
             rest,
@@ -599,13 +619,22 @@ impl<'a> JsonLowering<'a> {
         if max.is_some_and(|max| max < min) {
             return Ok(self.b.never());
         }
+        let empty = self.b.empty();
+        // With white space, the pad in front of the end belongs to what is there: an empty list would have it twice.
+        let padded = parts.pad != empty;
+        let filled = if padded { min.max(1) } else { min };
+        let optional = padded && min == 0;
+        if optional && max == Some(0) {
+            let (open, close) = (self.b.bytes("["), self.b.bytes("]"));
+            return Ok(self.b.seq(&[open, parts.pad, close]));
+        }
         // From the end to the front: what may follow after this many elements.
         let mut tail = if prefix.is_empty() {
-            self.b.repeat(items, min, max, Some(parts.comma))
+            self.b.repeat(items, filled, max, Some(parts.comma))
         } else {
             let more = self.b.seq(&[parts.comma, items]);
             match max {
-                Some(max) if max <= count => self.b.empty(),
+                Some(max) if max <= count => empty,
                 _ => self.b.repeat(more, min.saturating_sub(count), max.map(|max| max - count), None),
             }
         };
@@ -618,19 +647,20 @@ impl<'a> JsonLowering<'a> {
             } else {
                 self.b.seq(&[parts.comma, item, tail])
             };
-            tail = if index >= min { self.b.opt(here) } else { here };
+            tail = if index >= filled { self.b.opt(here) } else { here };
         }
+        let tail = self.b.seq(&[tail, parts.pad]);
+        let tail = if optional { self.b.opt(tail) } else { tail };
         let (open, close) = (self.b.bytes("["), self.b.bytes("]"));
-        Ok(self.b.seq(&[open, parts.pad, tail, parts.pad, close]))
+        Ok(self.b.seq(&[open, parts.pad, tail, close]))
     }
 
     /// The spellings of a scalar, where bytes can tell them.
     fn scalar(&self, value: &Value) -> Option<Vec<String>> {
-        let [yes, no, null] = self.style.words.all();
         Some(match value {
             Value::String(text) => self.style.spellings(text),
-            Value::Bool(word) => vec![if *word { yes } else { no }.to_owned()],
-            Value::Null => vec![null.to_owned()],
+            Value::Bool(word) => self.style.word(usize::from(!word)),
+            Value::Null => self.style.word(2),
             Value::Number(number) => vec![number.to_string()],
             Value::Array(_) | Value::Object(_) => return None,
         })
@@ -643,8 +673,8 @@ impl<'a> JsonLowering<'a> {
             _ if !rules.prefix.is_empty() => {
                 return Err(self.refuse(id, "uniqueItems", "together with prefixItems"));
             }
-            Node::Null => vec![vec![self.style.words.all()[2].into()]],
-            Node::Bool => self.style.words.all()[..2].iter().map(|&word| vec![word.into()]).collect(),
+            Node::Null => vec![self.style.word(2)],
+            Node::Bool => vec![self.style.word(0), self.style.word(1)],
             Node::Enum(values) => {
                 let words: Option<Vec<_>> = values.iter().map(|v| self.scalar(v)).collect();
                 words.ok_or_else(|| {
@@ -658,12 +688,12 @@ impl<'a> JsonLowering<'a> {
         let parts = self.parts()?;
         let empty = self.b.empty();
         let (open, close) = (self.b.bytes("["), self.b.bytes("]"));
-        let (open, close) = (self.b.seq(&[open, parts.pad]), self.b.seq(&[parts.pad, close]));
+        let close = self.b.seq(&[parts.pad, close]);
         self.b.members(Members {
             open,
             close,
-            comma: parts.comma,
-            lead: empty,
+            comma: parts.next,
+            lead: parts.pad,
             colon: empty,
             declared: words
                 .into_iter()

@@ -57,6 +57,7 @@ pub use cache::{GrammarCache, GrammarKey};
 pub use compiled::CompiledGrammar;
 pub use error::{GrammarError, VocabularyError};
 pub use export::structural_tag;
+pub use format::{FormatOptions, Spacing};
 pub use front::{LarkOptions, Lexing, RegexSyntax};
 pub use grammar::{Expr, Grammar};
 pub use json::{JsonStyle, Whitespace};

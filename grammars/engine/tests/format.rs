@@ -5,7 +5,9 @@
 use serde_json::{Value, json};
 use std::sync::Arc;
 use toolglot_format::{Format, Plan, ToolChoice};
-use toolglot_grammar::{CompiledGrammar, Grammar, GrammarError, Matcher, Token, Vocabulary};
+use toolglot_grammar::{
+    CompiledGrammar, FormatOptions, Grammar, GrammarError, Matcher, Spacing, Token, Vocabulary,
+};
 
 const MARKERS: [&str; 5] = ["<tool_call>", "</tool_call>", "<think>", "</think>", "<|\"|>"];
 
@@ -72,7 +74,12 @@ fn plan(choice: ToolChoice, parallel: bool) -> Plan {
 }
 
 fn matcher(format: &Format, plan: &Plan, markers: bool) -> Matcher {
-    let grammar = Grammar::from_format(format, plan).unwrap();
+    spaced(format, plan, markers, Spacing::default())
+}
+
+fn spaced(format: &Format, plan: &Plan, markers: bool, spacing: Spacing) -> Matcher {
+    let options = FormatOptions { spacing, ..FormatOptions::default() };
+    let grammar = Grammar::from_format_with(format, plan, &options).unwrap();
     CompiledGrammar::new(Arc::new(grammar), vocabulary(markers)).unwrap().matcher().unwrap()
 }
 
@@ -206,9 +213,16 @@ fn terminators_that_begin_alike() {
 
 #[test]
 fn forced_text_runs_to_the_first_choice() {
-    let mut m = matcher(&hermes(), &plan(ToolChoice::Named("get_weather".into()), false), true);
-    m.accept(m.compiled().vocabulary().named("<tool_call>").unwrap()).unwrap();
-    assert_eq!(m.forced_bytes().unwrap(), b"\n{\"name\": \"get_weather\", \"arguments\": {\"");
+    let plan = plan(ToolChoice::Named("get_weather".into()), false);
+    for (spacing, forced) in [
+        (Spacing::Family, "\n{\"name\": \"get_weather\", \"arguments\": {\""),
+        (Spacing::Compact, "\n{\"name\":\"get_weather\",\"arguments\":{\""),
+        (Spacing::Flexible, ""),
+    ] {
+        let mut m = spaced(&hermes(), &plan, true, spacing);
+        m.accept(m.compiled().vocabulary().named("<tool_call>").unwrap()).unwrap();
+        assert_eq!(String::from_utf8(m.forced_bytes().unwrap()).unwrap(), forced, "{spacing:?}");
+    }
 }
 
 /// A call of the form `NAME(ARGUMENTS)`.
@@ -221,12 +235,15 @@ fn tool(parameters: Value) -> Plan {
     Plan { choice: ToolChoice::Required, ..Plan::from_openai(&tools, &json!(null), false).unwrap() }
 }
 
+/// With the notation's own white space; what is accepted then is accepted with any.
 #[track_caller]
 fn check(args: &Value, parameters: Value, yes: &[&str], no: &[&str]) {
     for markers in [false, true] {
-        let mut m = matcher(&call(args.clone()), &tool(parameters.clone()), markers);
+        let mut any = matcher(&call(args.clone()), &tool(parameters.clone()), markers);
+        let mut m = spaced(&call(args.clone()), &tool(parameters.clone()), markers, Spacing::Family);
         for text in yes {
             assert!(accepts(&mut m, &format!("f({text})")), "{text} (markers as tokens: {markers})");
+            assert!(accepts(&mut any, &format!("f({text})")), "{text} (any space; markers: {markers})");
         }
         for text in no {
             assert!(!accepts(&mut m, &format!("f({text})")), "{text} (markers as tokens: {markers})");
@@ -400,4 +417,93 @@ fn what_has_no_strict_reading_is_refused() {
     bad.tools[0].parameters = json!({"type": "string"});
     let error = Grammar::from_format(&hermes(), &bad).unwrap_err().to_string();
     assert!(error.contains("get_weather"), "{error}");
+}
+
+/// What models write, whichever template they learnt it from.
+#[test]
+fn white_space_is_left_to_the_model() {
+    let call = |body: &str| format!("<tool_call>{body}</tool_call>");
+    let alike = [
+        "\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Oslo\", \"days\": 2}}\n",
+        "{\"name\":\"get_weather\",\"arguments\":{\"city\":\"Oslo\",\"days\":2}}",
+        "\n\n{ \"name\" : \"get_weather\", \"arguments\": { \"city\": \"Oslo\" } } ",
+        "\n{\n  \"name\": \"get_weather\",\n  \"arguments\": {\n    \"city\": \"Oslo\"\n  }\n}\n",
+        "\r\n{\t\"name\": \"get_weather\", \r\n\t\"arguments\": {\"city\": \"Oslo\"}}",
+    ];
+    for markers in [false, true] {
+        let auto = plan(ToolChoice::Auto, true);
+        let mut any = matcher(&hermes(), &auto, markers);
+        let mut own = spaced(&hermes(), &auto, markers, Spacing::Family);
+        let mut compact = spaced(&hermes(), &auto, markers, Spacing::Compact);
+        for (at, body) in alike.into_iter().enumerate() {
+            assert!(accepts(&mut any, &call(body)), "{body}");
+            assert_eq!(accepts(&mut own, &call(body)), at == 0, "{body}");
+            assert!(!accepts(&mut compact, &call(body)), "{body}");
+        }
+        assert!(accepts(&mut compact, &call(&format!("\n{}\n", alike[1]))));
+        // It is bounded, and no other character is white space.
+        for body in ["\n\n\n{\"name\"", "{\"name\":     ", "{\n\n\"name\"", "{\u{a0}\"name\""] {
+            assert!(any.accept_text(&format!("<tool_call>{body}")).is_err(), "{body:?}");
+        }
+        let tight = format!("I ask.{}{}", call(alike[1]), call(alike[1]));
+        assert!(accepts(&mut any, &tight) && !accepts(&mut own, &tight));
+        let thought = format!("<think>Hm.</think>{}", call(alike[0]));
+        assert!(accepts(&mut any, &thought) && !accepts(&mut own, &thought));
+    }
+}
+
+/// The parser takes one line break off either side of a value, and leaves the rest to it.
+#[test]
+fn white_space_beside_raw_values() {
+    let call = |body: &str| format!("<tool_call>\n<function=f>\n{body}</function>\n</tool_call>");
+    let plan = tool(json!({"type": "object", "properties": {
+        "text": {"type": "string"}, "code": {"type": "string", "pattern": "^[A-Z]+$"}, "on": {"type": "boolean"},
+        "any": {}, "amount": {"type": ["string", "integer"]}, "unit": {"enum": ["C", "F"]}}}));
+    let mut m = matcher(&coder(), &plan, false);
+    for body in [
+        "<parameter=text>Oslo</parameter>",
+        "<parameter=text>\n\nOslo\n\n</parameter>\n",
+        "\n  <parameter=unit>C</parameter>\n  <parameter=text></parameter>\n",
+        "<parameter=unit>\nC</parameter>",
+        "<parameter=code>\nAB\n</parameter>\n",
+        "<parameter=on>True</parameter><parameter=any>None</parameter>",
+        "<parameter=on>\nfalse\n</parameter>\n",
+        // Strings beside numbers are those that are no numbers.
+        "<parameter=any>2024-01-31</parameter>\n<parameter=amount>2 dollars</parameter>",
+        "<parameter=amount>2</parameter>",
+        "<parameter=any>trueish</parameter>",
+        "<parameter=any>1.5e3</parameter>",
+    ] {
+        assert!(accepts(&mut m, &call(body)), "{body}");
+    }
+    for body in [
+        // Its letters are what the schema counts, so they stand as the family writes them.
+        "<parameter=code>AB</parameter>",
+        "<parameter=unit> C</parameter>",
+        "<parameter=on>TRUE</parameter>",
+        "<parameter=amount>1.5</parameter>",
+        "<parameter=amount>0x1F_</parameter>",
+        "<parameter=amount> -1_0.5 </parameter>",
+    ] {
+        assert!(!accepts(&mut m, &call(body)), "{body}");
+    }
+}
+
+/// A word that starts a call in one place is a word in another.
+#[test]
+fn an_opened_text_holds_the_words_that_start_calls_elsewhere() {
+    let format = format(json!({"rep": {"sep": {"seq": [special("</think>"), {"lit": "go"}]}, "of": {"alt": [
+        {"seq": [special("<think>"), {"text": {"channel": "content"}}]},
+        {"call": {"seq": [{"lit": " to="}, {"name": {"doubled": "."}}, special("<tool_call>"), {"args": {"json": {}}}]}},
+    ]}}}));
+    for choice in [ToolChoice::Auto, ToolChoice::None] {
+        let mut m = matcher(&format, &plan(choice, true), true);
+        assert!(accepts(&mut m, "<think>say to=you</think>go<think>and to=me"));
+        assert!(!accepts(&mut m, "<think>say <tool_call>"));
+    }
+    let mut m = matcher(&format, &plan(ToolChoice::Auto, true), true);
+    for name in ["get_time", "get_time.get_time"] {
+        assert!(accepts(&mut m, &format!(" to={name}<tool_call>{{}}")), "{name}");
+    }
+    assert!(!accepts(&mut m, " to=get_time.get_weather<tool_call>{}"));
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use toolglot_format::{Channel, ElementsArgs, Format, FormatError, Lit, Member, NameNode};
 
 use super::leaves::{Edge, LeafId, LeafKind, Leaves};
-use super::relax::relax;
 use super::{
     Action, ElementEnd, ElementRules, Entry, Expected, Fallback, Literal, Markers, NameRules, Named, Program,
     Region, RegionId, RegionKind, State, StateId, To,
@@ -15,7 +14,7 @@ use super::{
 const MAX_STATES: usize = 4096;
 
 pub(super) fn build(format: &Format) -> Result<Program, FormatError> {
-    let leaves = Leaves::new(&relax(format));
+    let leaves = Leaves::new(&format.with_loose_lists());
     let has_extern = leaves.all.iter().any(|leaf| leaf.kind == LeafKind::Extern);
     let mut builder = Builder {
         leaves: &leaves,

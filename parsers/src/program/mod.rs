@@ -7,7 +7,6 @@
 
 mod build;
 mod leaves;
-mod relax;
 mod scan;
 
 use std::sync::OnceLock;

@@ -76,6 +76,8 @@ fn tell_fidelity(fidelity: &Fidelity, summary: bool, out: &mut Output) -> Result
         let (verdict, at, why) = match &admission.verdict {
             Verdict::Admitted => ("admitted", None, None),
             Verdict::Refused { at, why, .. } => ("refused", Some(at), Some(why)),
+            Verdict::Lenient(why) => ("lenient", None, Some(why)),
+            Verdict::Unfinished(why) => ("cut_off", None, Some(why)),
             Verdict::Invalid(why) => ("invalid", None, Some(why)),
             Verdict::NoGrammar(why) => ("no_grammar", None, Some(why)),
         };

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use toolglot::grammar::{
-    CompiledGrammar, Grammar, GrammarBuilder, GrammarError, JsonStyle, LarkOptions, Lexing, Token,
-    Vocabulary, structural_tag,
+    CompiledGrammar, FormatOptions, Grammar, GrammarBuilder, GrammarError, JsonStyle, LarkOptions, Lexing,
+    Token, Vocabulary, structural_tag,
 };
 use toolglot::schema::{Options, Schema};
 use toolglot::{Family, Model, Registry};
@@ -28,6 +28,9 @@ pub(crate) struct GrammarArgs {
     /// would matter
     #[arg(long, requires = "lark")]
     any_split: bool,
+    /// How much white space a family's grammar leaves to the model
+    #[arg(long, value_enum, default_value_t, requires = "family")]
+    spacing: Spacing,
     /// Write the grammar down for another engine
     #[arg(long, value_name = "NOTATION")]
     export: Option<Notation>,
@@ -69,6 +72,28 @@ struct GrammarOf {
     structured_outputs: Option<PathBuf>,
 }
 
+/// White space in the grammar of a family.
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum Spacing {
+    /// What parsers read alike, within bounds
+    #[default]
+    Flexible,
+    /// The family's own
+    Family,
+    /// The family's own around markers, none inside JSON
+    Compact,
+}
+
+impl From<Spacing> for toolglot::grammar::Spacing {
+    fn from(spacing: Spacing) -> Self {
+        match spacing {
+            Spacing::Flexible => Self::Flexible,
+            Spacing::Family => Self::Family,
+            Spacing::Compact => Self::Compact,
+        }
+    }
+}
+
 /// A notation of another engine.
 #[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
 enum Notation {
@@ -94,6 +119,9 @@ pub(crate) struct MaskArgs {
     /// What the turn holds so far, the prompt's tail included
     #[arg(long, value_name = "TEXT", default_value = "")]
     prefix: String,
+    /// How much white space the masks leave to the model
+    #[arg(long, value_enum, default_value_t)]
+    spacing: Spacing,
     /// Show at most this many tokens
     #[arg(long, value_name = "N", default_value_t = 40)]
     show: usize,
@@ -128,7 +156,8 @@ fn show_family(args: &GrammarArgs, id: &str, registry: &Registry, out: &mut Outp
         out.emit(|| tag.clone(), || format!("{tag:#}\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let grammar = Grammar::from_format(&format, &plan)?;
+    let options = FormatOptions { spacing: args.spacing.into(), ..FormatOptions::default() };
+    let grammar = Grammar::from_format_with(&format, &plan, &options)?;
     if let Some(notation) = args.export {
         return export(args, &grammar, notation, registry, out);
     }
@@ -231,7 +260,8 @@ pub(crate) fn mask(args: &MaskArgs, registry: &Registry, out: &mut Output) -> Re
         (None, Some(id)) => (input::family(registry, id)?.clone(), Arc::new(bytes()?)),
         (None, None) => bail!("give --model or --family"),
     };
-    let grammar = Grammar::from_format(&*family.format(&plan)?, &plan)?;
+    let options = FormatOptions { spacing: args.spacing.into(), ..FormatOptions::default() };
+    let grammar = Grammar::from_format_with(&*family.format(&plan)?, &plan, &options)?;
     let compiled = CompiledGrammar::new(Arc::new(grammar), vocabulary.clone())?;
     let mut matcher = compiled.matcher()?;
     matcher.accept_text(&args.prefix).with_context(|| format!("--prefix {:?}", args.prefix))?;

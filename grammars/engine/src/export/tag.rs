@@ -144,7 +144,7 @@ impl Writer<'_> {
             }
             Format::Opt(inner) => json!({"type": "optional", "content": self.node(inner, tool, follow)?}),
             Format::Rep(rep) => {
-                if let Some(apart) = texts_apart(rep) {
+                if let Some(apart) = texts_apart(rep, false) {
                     return self.node(&apart, tool, follow);
                 }
                 let mut behind = Vec::new();

@@ -2,11 +2,14 @@
 //!
 //! Free text excludes the literals that could start what follows it, and the literals that start a call even where
 //! the plan has no calls. Arguments follow their tool's schema; properties may come in any order, as the printer
-//! writes them. What has no strict reading is refused.
+//! writes them. White space is as [`Spacing`] says. What has no strict reading is refused.
 
 mod elements;
 pub(crate) mod first;
+mod space;
 mod tagged;
+
+pub use space::Spacing;
 
 use std::borrow::Cow;
 
@@ -16,34 +19,47 @@ use crate::GrammarError;
 use crate::automaton::Escapes;
 use crate::builder::GrammarBuilder;
 use crate::grammar::{Expr, Grammar};
-use crate::json::{JsonLowering, JsonStyle};
+use crate::json::{JsonLowering, JsonStyle, Whitespace};
 use crate::terminal::{Pattern, TextRules};
 use first::{bare_starts, block_starts, call_starts};
 use regex_syntax::hir::Hir;
 use rustc_hash::FxHashMap;
+use space::{Beside, is_only_ws, may_be_empty};
 use toolglot_format::{Args, Format, Header, Member, MemberValue, Notation, Plan, Rep, Tool};
 use toolglot_schema::{Node, Options, Schema};
+
+/// How a format is read as a grammar.
+#[derive(Debug, Clone, Default)]
+pub struct FormatOptions {
+    /// How the tools' schemas are read.
+    pub schema: Options,
+    /// How much white space is left to the model.
+    pub spacing: Spacing,
+}
 
 impl Grammar {
     /// The grammar of one assistant turn: `format` as a family states it (not yet specialised) under `plan`. Tools take
     /// the parameters that they declare, unless their schemas open themselves to more.
     pub fn from_format(format: &Format, plan: &Plan) -> Result<Grammar, GrammarError> {
-        Grammar::from_format_with(format, plan, &Options::default())
+        Grammar::from_format_with(format, plan, &FormatOptions::default())
     }
 
-    /// As [`Grammar::from_format`], reading the tools' schemas with `options`.
+    /// As [`Grammar::from_format`], with `options`.
     pub fn from_format_with(
         format: &Format,
         plan: &Plan,
-        options: &Options,
+        options: &FormatOptions,
     ) -> Result<Grammar, GrammarError> {
-        let strict = format
+        let loose = (options.spacing == Spacing::Flexible).then(|| space::loosened(format));
+        let strict = loose
+            .as_ref()
+            .unwrap_or(format)
             .specialise(plan)
             .map_err(|error| GrammarError::Format { place: "plan".into(), reason: error.to_string() })?;
         let mut builder = GrammarBuilder::new();
         let mut tools = Vec::new();
         for tool in plan.callable() {
-            let schema = Schema::compile(&closed(&tool.parameters), options)
+            let schema = Schema::compile(&closed(&tool.parameters), &options.schema)
                 .map_err(|error| GrammarError::from(error).in_tool(&tool.name))?;
             tools.push((tool, schema));
         }
@@ -58,8 +74,20 @@ impl Grammar {
             ),
             None => None,
         };
-        let arguments = FxHashMap::default();
-        let mut lowering = Lowering { b: &mut builder, tools: &tools, starts, bare, specials, arguments };
+        let mut opened = Vec::new();
+        space::opened_texts(format, &[], &mut opened);
+        let mut lowering = Lowering {
+            b: &mut builder,
+            tools: &tools,
+            spacing: options.spacing,
+            starts,
+            bare,
+            specials,
+            arguments: FxHashMap::default(),
+            opened,
+            // What comes before a call that is required could be text, so it is nothing but what the family writes.
+            beside: Beside { text_before: plan.requires_call(), ..Beside::default() },
+        };
         let root = lowering.node(&strict, None, &[])?;
         builder.build(root)
     }
@@ -69,6 +97,7 @@ impl Grammar {
 struct Lowering<'a> {
     b: &'a mut GrammarBuilder,
     tools: &'a [(&'a Tool, Schema)],
+    spacing: Spacing,
     /// Literals that start a call.
     starts: Vec<String>,
     /// What starts a call that no marker frames.
@@ -77,6 +106,10 @@ struct Lowering<'a> {
     specials: Vec<String>,
     /// Argument objects made so far, by tool and notation.
     arguments: FxHashMap<(usize, Notation), Expr>,
+    /// What may follow the texts that special tokens open, by token.
+    opened: Vec<(String, Vec<String>)>,
+    /// What stands beside the node that is being lowered.
+    beside: Beside,
 }
 
 fn refuse(place: &str, reason: impl Into<String>) -> GrammarError {
@@ -87,11 +120,20 @@ impl<'a> Lowering<'a> {
     /// `tool`: whose call this is. `follow`: the literals that may come behind the node.
     fn node(&mut self, node: &Format, tool: Option<usize>, follow: &[String]) -> Result<Expr, GrammarError> {
         Ok(match node {
+            ws if is_only_ws(ws) && self.is_free() => self.free_space(ws)?,
             Format::Lit(lit) if lit.special => self.b.special(&lit.text),
-            Format::Lit(lit) => self.b.bytes(&lit.text),
-            Format::Ws(text) => self.b.bytes(text),
+            Format::Lit(lit) => {
+                let mut ways = vec![self.b.bytes(&lit.text)];
+                if self.spacing == Spacing::Flexible {
+                    let alike = lit.aliases.iter().filter(|alias| alias.trim() == lit.text.trim());
+                    ways.extend(alike.map(|alias| self.b.bytes(alias)));
+                }
+                self.b.alt(&ways)
+            }
+            Format::Ws(text) => self.space(text),
             Format::Text(text) => {
-                let excluded = follow.iter().chain(&text.excluding).chain(&self.starts);
+                let starts = self.starts.iter().filter(|start| !self.is_word(start));
+                let excluded = follow.iter().chain(&text.excluding).chain(starts);
                 let excluded = excluded.map(|s| s.clone().into_bytes()).collect();
                 self.b.text_without(excluded, self.bare.clone())?
             }
@@ -103,7 +145,17 @@ impl<'a> Lowering<'a> {
                 let written = name.escape.map_or(tool.name.clone(), |escape| escape.write(&tool.name));
                 match &name.header {
                     Some(header) => self.header(header, &written)?,
-                    None => self.b.bytes(written),
+                    None => {
+                        let once = self.b.bytes(&written);
+                        // Models write either, so a mask must not choose for them.
+                        match &name.doubled {
+                            Some(between) if !written.contains(between.as_str()) => {
+                                let twice = self.b.bytes(format!("{written}{between}{written}"));
+                                self.b.alt(&[once, twice])
+                            }
+                            _ => once,
+                        }
+                    }
                 }
             }
             Format::Id(id) => self.b.regex(&id.pattern)?,
@@ -111,7 +163,8 @@ impl<'a> Lowering<'a> {
             Format::Args(Args::Tagged(tagged)) => self.tagged(tagged, tool, follow)?,
             Format::Args(Args::Pythonic(pythonic)) => {
                 let (_, schema) = self.tool(tool, "args.pythonic")?;
-                let style = self.style(&pythonic.notation());
+                let mut style = self.style(&pythonic.notation());
+                style.both_words = pythonic.json_words && self.spacing == Spacing::Flexible;
                 JsonLowering::new(self.b, schema, &style).keywords(schema.root())?
             }
             Format::Args(Args::Elements(style)) => self.elements(style, tool)?,
@@ -133,9 +186,12 @@ impl<'a> Lowering<'a> {
                 self.b.opt(inner)
             }
             Format::Rep(rep) => {
-                if let Some(apart) = texts_apart(rep) {
+                let flexible = self.spacing == Spacing::Flexible;
+                if let Some(apart) = texts_apart(rep, flexible) {
                     return self.node(&apart, tool, follow);
                 }
+                let outer = self.beside.clone();
+                self.beside = outer.repeated(rep);
                 // Behind an item: a separator, another item, or what follows the whole.
                 let mut behind = Vec::new();
                 if rep.sep.as_deref().is_none_or(|sep| sep.first_literals(&mut behind)) {
@@ -153,6 +209,7 @@ impl<'a> Lowering<'a> {
                     }
                     None => None,
                 };
+                self.beside = outer;
                 self.b.repeat(item, rep.min, rep.max, separator)
             }
             Format::Call(inner) => {
@@ -173,7 +230,51 @@ impl<'a> Lowering<'a> {
     }
 
     fn style(&self, notation: &Notation) -> JsonStyle {
-        JsonStyle { excluding: self.specials.clone(), ..JsonStyle::from(notation) }
+        let mut style = JsonStyle { excluding: self.specials.clone(), ..JsonStyle::from(notation) };
+        match self.spacing {
+            Spacing::Flexible if space::is_plain(notation) => {
+                style.whitespace = Whitespace::Pattern(space::IN_VALUES.into());
+            }
+            Spacing::Compact => {
+                style.item_separator = notation.item.trim().to_owned();
+                style.key_separator = notation.key.trim().to_owned();
+            }
+            _ => {}
+        }
+        style
+    }
+
+    /// Whether a literal that starts a call elsewhere is a word here: in text that a special token opens, where the
+    /// parser looks for nothing but what may follow.
+    fn is_word(&self, start: &String) -> bool {
+        let Some(opened) = &self.beside.opened else { return false };
+        let mut texts = self.opened.iter().filter(|(by, _)| by == opened).peekable();
+        texts.peek().is_some()
+            && !self.specials.contains(start)
+            && !texts.any(|(_, follow)| follow.contains(start))
+    }
+
+    /// Whether the parser reads any white space here as framing, and the grammar goes along.
+    fn is_free(&self) -> bool {
+        self.spacing == Spacing::Flexible && !self.beside.text_before && !self.beside.text_behind
+    }
+
+    /// White space around markers, away from text.
+    fn free_space(&mut self, ws: &Format) -> Result<Expr, GrammarError> {
+        let mut odd = Vec::new();
+        space::odd_spaces(ws, &mut odd);
+        let mut ways = vec![self.b.regex(space::AROUND_MARKERS)?];
+        ways.extend(odd.into_iter().map(|text| self.b.bytes(text)));
+        Ok(self.b.alt(&ways))
+    }
+
+    /// White space as the family writes it. Between two texts it is what keeps them apart; beside one it may be left
+    /// out, or be a part of the text.
+    fn space(&mut self, text: &str) -> Expr {
+        let own = self.b.bytes(text);
+        let (text_before, text_behind) = (self.beside.text_before, self.beside.text_behind);
+        let needed = self.spacing != Spacing::Flexible || text_before && text_behind;
+        if needed { own } else { self.b.opt(own) }
     }
 
     fn sequence(
@@ -182,11 +283,18 @@ impl<'a> Lowering<'a> {
         tool: Option<usize>,
         follow: &[String],
     ) -> Result<Vec<Expr>, GrammarError> {
+        let outer = self.beside.clone();
         let mut parts = Vec::with_capacity(nodes.len());
         for (index, node) in nodes.iter().enumerate() {
             let behind = Format::literals_behind(&nodes[index + 1..], follow);
-            parts.push(self.node(node, tool, &behind)?);
+            self.beside = outer.within(nodes, index);
+            let part = self.node(node, tool, &behind)?;
+            // One run of any white space is as good as two.
+            if !(is_only_ws(node) && self.is_free() && parts.last() == Some(&part)) {
+                parts.push(part);
+            }
         }
+        self.beside = outer;
         Ok(parts)
     }
 
@@ -238,13 +346,14 @@ impl<'a> Lowering<'a> {
         tool: Option<usize>,
     ) -> Result<Expr, GrammarError> {
         let style = self.style(notation);
-        let mut parts = vec![self.b.bytes("{")];
-        for member in members.iter().filter(|m| !m.optional) {
-            if parts.len() > 1 {
-                parts.push(self.b.bytes(&notation.item));
+        let marks = self.b.punctuation(&style)?;
+        let mut parts = vec![self.b.bytes("{"), marks.pad];
+        for (index, member) in members.iter().filter(|m| !m.optional).enumerate() {
+            if index > 0 {
+                parts.push(marks.comma);
             }
             parts.push(self.b.constant(&style, &member.key));
-            parts.push(self.b.bytes(&notation.key));
+            parts.push(marks.colon);
             parts.push(match &member.is {
                 MemberValue::Name => {
                     let (tool, _) = self.tool(tool, "name")?;
@@ -265,16 +374,18 @@ impl<'a> Lowering<'a> {
                 MemberValue::Object(inner) => self.envelope(inner, notation, tool)?,
             });
         }
-        parts.push(self.b.bytes("}"));
+        parts.extend([marks.pad, self.b.bytes("}")]);
         Ok(self.b.seq(&parts))
     }
 }
 
 /// Texts and other nodes in any order with nothing between them, or white space that may be left out: two
 /// neighbouring texts could spell a marker together, so this writes `rep(alt(others, text))` as
-/// `text (others text)*`, which has the same turns, since text holds white space as well.
-pub(crate) fn texts_apart(rep: &Rep) -> Option<Format> {
-    let nothing_between = rep.sep.as_deref().is_none_or(|sep| is_only_ws(sep) && may_be_empty(sep));
+/// `text (others text)*`, which has the same turns, since text holds white space as well. `flexible`: any white space
+/// may be left out.
+pub(crate) fn texts_apart(rep: &Rep, flexible: bool) -> Option<Format> {
+    let may_be_nothing = |sep: &Format| is_only_ws(sep) && (flexible || may_be_empty(sep));
+    let nothing_between = rep.sep.as_deref().is_none_or(may_be_nothing);
     if !nothing_between || rep.max.is_some() || rep.min > 1 {
         return None;
     }
@@ -291,25 +402,6 @@ pub(crate) fn texts_apart(rep: &Rep) -> Option<Format> {
     let more = Format::Seq(vec![others, text.clone()]);
     let more = Rep { of: Box::new(more), min: 0, max: None, sep: None };
     Some(Format::Seq(vec![text.clone(), Format::Rep(more)]))
-}
-
-fn is_only_ws(node: &Format) -> bool {
-    match node {
-        Format::Ws(_) => true,
-        Format::Seq(nodes) | Format::Alt(nodes) => nodes.iter().all(is_only_ws),
-        Format::Opt(node) => is_only_ws(node),
-        _ => false,
-    }
-}
-
-/// Whether white space may be none at all.
-fn may_be_empty(ws: &Format) -> bool {
-    match ws {
-        Format::Ws(text) => text.is_empty(),
-        Format::Seq(nodes) => nodes.iter().all(may_be_empty),
-        Format::Alt(nodes) => nodes.iter().any(may_be_empty),
-        _ => true,
-    }
 }
 
 /// A tool's parameters, closed where they say nothing of it: a schema that lists its properties and neither opens nor

@@ -1,13 +1,13 @@
 //! Arguments written one parameter at a time, each between its markers: raw strings, everything else as JSON.
 
-use super::{Lowering, refuse};
+use super::{Lowering, Spacing, refuse};
 use crate::GrammarError;
 use crate::builder::Members;
 use crate::grammar::Expr;
 use crate::json::{JsonLowering, text_rules};
 use crate::terminal::{Pattern, TextRules};
 use serde_json::Value;
-use toolglot_format::{Format, Notation, TaggedArgs, TypeLit, ValueNode, ValueType};
+use toolglot_format::{Format, Notation, TaggedArgs, TypeLit, ValueNode, ValueType, Words};
 use toolglot_schema::{Node, NodeId, ObjectRules, Schema, StringRules, TypeSet};
 
 /// The type that a word states, and the types of the values that may stand behind it.
@@ -40,6 +40,8 @@ struct Around<'a> {
     before: &'a [String],
     /// Literals that may follow.
     follow: &'a [String],
+    /// What comes next stands directly behind this node.
+    behind: Option<&'a Format>,
 }
 
 /// One spelling of a declared parameter: what stands before its key's literal, that literal (up to where the key
@@ -75,6 +77,8 @@ impl Lowering<'_> {
         };
         let tools = self.tools;
         let schema = &tools[index].1;
+        // No text stands among parameters.
+        let outer = std::mem::take(&mut self.beside);
         let mut parts = Vec::new();
         for object in objects {
             let rules = match schema.node(object) {
@@ -84,6 +88,7 @@ impl Lowering<'_> {
             let any = matches!(schema.node(object), Node::Any).then_some(object);
             parts.push(self.tagged_object(tagged, tool, schema, rules, any, follow)?);
         }
+        self.beside = outer;
         Ok(self.b.alt(&parts))
     }
 
@@ -167,7 +172,7 @@ impl Lowering<'_> {
             tagged.param.first_literals(&mut after);
         }
         after.extend_from_slice(follow);
-        let around = Around { before: &[], follow: &after };
+        let around = Around { before: &[], follow: &after, behind: None };
         let mut ways = Vec::new();
         for stated in std::iter::once(None).chain(stated_types(&tagged.param).into_iter().map(Some)) {
             let parameter = Parameter { key, value, stated };
@@ -196,8 +201,15 @@ impl Lowering<'_> {
                 for (index, node) in nodes.iter().enumerate() {
                     if !matches!(node, Format::Lenient(_)) {
                         let follow = Format::literals_behind(&nodes[index + 1..], around.follow);
-                        let around = Around { before: &before, follow: &follow };
-                        parts.push(self.parameter_node(node, tool, schema, parameter, around)?);
+                        let behind = index.checked_sub(1).map_or(around.behind, |at| nodes.get(at));
+                        let around = Around { before: &before, follow: &follow, behind };
+                        let part = match (node, nodes.get(index + 1)) {
+                            (Format::Ws(text), next) => {
+                                self.parameter_space(text, schema, parameter, behind, next)?
+                            }
+                            _ => self.parameter_node(node, tool, schema, parameter, around)?,
+                        };
+                        parts.push(part);
                     }
                     if !node.first_literals(&mut before) {
                         before.clear();
@@ -255,7 +267,39 @@ impl Lowering<'_> {
                 })
             }
             Format::Value(value) => self.value(value, schema, parameter, around),
+            // One spelling: it may be what tells the key.
+            Format::Lit(lit) if !lit.special => Ok(self.b.bytes(&lit.text)),
             other => self.node(other, tool, around.follow),
+        }
+    }
+
+    /// White space in a parameter. Beside a raw value the parser takes off what the family writes, or nothing, so
+    /// no other white space may stand there, and a value whose length or shape matters needs exactly that. A key is
+    /// told by the literal behind it.
+    fn parameter_space(
+        &mut self,
+        text: &str,
+        schema: &Schema,
+        parameter: Parameter<'_>,
+        behind: Option<&Format>,
+        next: Option<&Format>,
+    ) -> Result<Expr, GrammarError> {
+        let own = self.b.bytes(text);
+        let beside = [behind, next];
+        if self.spacing != Spacing::Flexible
+            || beside.iter().any(|node| matches!(node, Some(Format::Key(_) | Format::TypeLit(_))))
+        {
+            return Ok(own);
+        }
+        let value = beside.into_iter().flatten().find_map(|node| match node {
+            Format::Value(value) => Some(value),
+            _ => None,
+        });
+        match value {
+            Some(value) if !value.quoted_strings => {
+                Ok(if is_shaped(schema, parameter.value) { own } else { self.b.opt(own) })
+            }
+            _ => self.free_space(&Format::Ws(text.to_owned())),
         }
     }
 
@@ -385,6 +429,7 @@ impl Lowering<'_> {
                 if way.raw && way.only.contains(TypeSet::STRING) {
                     out.push(self.raw_string(TextRules::default(), way)?);
                 }
+                self.other_words(way.only, way, out);
                 let mut json = JsonLowering::new(self.b, schema, &style);
                 out.push(json.any_of(way.only, !way.raw)?);
             }
@@ -392,6 +437,9 @@ impl Lowering<'_> {
                 out.push(JsonLowering::new(self.b, schema, &style).integers(id, rules)?);
             }
             _ if way.only.contains(schema.types(id)) => {
+                if matches!(schema.node(id), Node::Bool | Node::Null) {
+                    self.other_words(schema.types(id), way, out);
+                }
                 out.push(JsonLowering::new(self.b, schema, &style).node(id)?);
             }
             _ => {}
@@ -399,22 +447,36 @@ impl Lowering<'_> {
         Ok(())
     }
 
+    /// A value that stands alone is a word of JSON, or of Python: templates write it as either, by how they print it.
+    fn other_words(&mut self, types: TypeSet, way: &Way<'_>, out: &mut Vec<Expr>) {
+        if self.spacing != Spacing::Flexible {
+            return;
+        }
+        let [yes, no, null] = match way.notation.words {
+            Words::Json => Words::Python.all(),
+            Words::Python => Words::Json.all(),
+        };
+        for (of, word) in [(TypeSet::BOOLEAN, yes), (TypeSet::BOOLEAN, no), (TypeSet::NULL, null)] {
+            if types.contains(of) {
+                out.push(self.b.bytes(word));
+            }
+        }
+    }
+
     fn raw_string(&mut self, mut rules: TextRules, way: &Way<'_>) -> Result<Expr, GrammarError> {
-        // Beside other types, text that begins like one of them would be read as JSON.
+        // Beside other types, text that can be taken for one of them would be.
         if way.beside != TypeSet::STRING {
             let mut first = String::new();
-            for (types, chars) in STARTS {
-                if way.beside.intersects(types) {
-                    first.push_str(chars);
+            for (types, start) in [(TypeSet::OBJECT, "{"), (TypeSet::ARRAY, "\\["), (TypeSet::ALL, "\"")] {
+                if way.beside.contains(types) {
+                    first.push_str(start);
                 }
             }
-            if way.beside == TypeSet::ALL {
-                first.push('"');
+            rules.include.push(whole(format!("[ \\t\\r\\n]*[^ \\t\\r\\n{first}][\\s\\S]*"))?);
+            let words = [(TypeSet::NUMBER, NUMBER), (TypeSet::BOOLEAN, BOOLEAN), (TypeSet::NULL, NULL)];
+            for (_, words) in words.into_iter().filter(|(types, _)| way.beside.intersects(*types)) {
+                rules.exclude.push(whole(format!("[ \\t\\r\\n]*(?:{words})[ \\t\\r\\n]*"))?);
             }
-            let pattern = format!("[ \\t\\r\\n]*[^ \\t\\r\\n{first}][\\s\\S]*");
-            let hir = regex_syntax::parse(&pattern)
-                .map_err(|error| GrammarError::Regex { pattern, reason: error.to_string() })?;
-            rules.include.push(Pattern { hir, search: false });
         }
         self.b.raw_with(way.terminators.to_vec(), rules)
     }
@@ -450,6 +512,15 @@ pub(super) struct Way<'a> {
     /// What a raw string must not hold.
     pub(super) terminators: &'a [Vec<u8>],
     pub(super) notation: &'a Notation,
+}
+
+/// Whether a string that stands for the node has to follow rules.
+fn is_shaped(schema: &Schema, id: NodeId) -> bool {
+    match schema.node(id) {
+        Node::String(rules) => *rules != StringRules::default(),
+        Node::AnyOf(parts) => parts.iter().any(|&part| is_shaped(schema, part)),
+        _ => false,
+    }
 }
 
 fn has_type_word(node: &Format) -> bool {
@@ -499,14 +570,20 @@ fn type_of(value: &Value) -> TypeSet {
     }
 }
 
-/// What values of other types begin with, as regex class members.
-const STARTS: [(TypeSet, &str); 5] = [
-    (TypeSet::OBJECT, "{"),
-    (TypeSet::ARRAY, "\\["),
-    (TypeSet::NUMBER, "0-9\\-"),
-    (TypeSet::BOOLEAN, "tTfF"),
-    (TypeSet::NULL, "nN"),
-];
+/// What the parser takes for a number, or more.
+const NUMBER: &str =
+    r"[+\-_]*(?:0_*[xX][0-9a-fA-F_]*|0_*[oO][0-7_]*|0_*[bB][01_]*|[0-9_.]*(?:[eE][+\-_]*[0-9_]*)?)";
+/// What it takes for a truth value.
+const BOOLEAN: &str = "(?i:true|false)";
+/// What it takes for null, or more.
+const NULL: &str = "(?i:null|none|nan)";
+
+/// A pattern of the whole text.
+fn whole(pattern: String) -> Result<Pattern, GrammarError> {
+    let hir = regex_syntax::parse(&pattern)
+        .map_err(|error| GrammarError::Regex { pattern, reason: error.to_string() })?;
+    Ok(Pattern { hir, search: false })
+}
 
 /// True if the parser would take this text for a value of another type.
 fn looks_like_json(text: &str, types: TypeSet) -> bool {

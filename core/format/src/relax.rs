@@ -1,10 +1,16 @@
 //! What lists of calls take beyond what they say: any white space around brackets and commas, and a comma
 //! behind the last call.
 
-use toolglot_format::{Args, Format, Lit, Rep, TaggedArgs};
+use crate::{Args, Format, Lit, Rep, TaggedArgs};
 
-/// The format with white space where lists of calls may have it.
-pub(super) fn relax(node: &Format) -> Format {
+impl Format {
+    /// The format with white space where lists of calls may have it, and a comma that is read behind the last call.
+    pub fn with_loose_lists(&self) -> Format {
+        relax(self)
+    }
+}
+
+fn relax(node: &Format) -> Format {
     match node {
         Format::Seq(nodes) => {
             let mut out: Vec<Format> = Vec::with_capacity(nodes.len());
