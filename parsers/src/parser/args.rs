@@ -76,6 +76,21 @@ impl Machine {
         let from = self.pending.len();
         let mut i = 0;
         while i < bytes.len() {
+            if self.search.found.is_none() {
+                let mut node = self.search.node;
+                while let Some(&byte) = bytes.get(i) {
+                    let next = scan.step(node, byte);
+                    if !scan.is_dull(next) || Json::is_structure(byte) {
+                        break;
+                    }
+                    node = next;
+                    i += 1;
+                }
+                self.search.node = node;
+                if i == bytes.len() {
+                    break;
+                }
+            }
             let byte = bytes[i];
             let next = scan.step(self.search.node, byte);
             if self.search.found.is_none() && scan.is_dull(next) {
@@ -146,8 +161,7 @@ impl Machine {
         {
             call.args = CallArgs::Done { valid };
             if let (false, Some(from)) = (valid, from) {
-                let raw = self.raw_of(from, at);
-                self.out.malformed(from, at, MalformedReason::InvalidArguments, &raw);
+                self.report(from, at, MalformedReason::InvalidArguments);
             }
         }
     }
@@ -457,8 +471,7 @@ impl Machine {
         };
         self.end_args(valid, at);
         if valid && mended {
-            let raw = self.raw_of(from, at);
-            self.out.malformed(from, at, MalformedReason::InvalidArguments, &raw);
+            self.report(from, at, MalformedReason::InvalidArguments);
         }
     }
 

@@ -168,7 +168,7 @@ pub(crate) struct CallState {
     /// The word stood before the key that it belongs to.
     pub(crate) word_first: bool,
     /// Junk from before the name was known, not reported yet.
-    pub(crate) junk: Vec<(u64, u64)>,
+    pub(crate) junk: Vec<(u64, u64, MalformedReason)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -250,6 +250,10 @@ impl Machine {
         let word = self.decode(word, at);
         let word = rules.escape.map_or(word.clone(), |escape| escape.read(&word));
         let Some(header) = &rules.header else { return self.name(word.into_bytes(), at) };
+        if word.starts_with(['{', '[']) {
+            // The arguments, or what should be them: no tool is called so.
+            return;
+        }
         let HeaderWord { name, index, prefixed } = header.read(&word);
         let framed = prefixed || index.is_some();
         let bare = name.is_empty() || name.bytes().all(|byte| byte.is_ascii_digit());
@@ -454,10 +458,22 @@ impl Machine {
         }
     }
 
-    fn report_junk(&mut self, junk: Vec<(u64, u64)>) {
-        for (from, to) in junk {
+    /// Reports what is wrong in the open call's bytes, once it is known to be a call.
+    pub(super) fn report(&mut self, from: u64, to: u64, reason: MalformedReason) {
+        match &mut self.call {
+            // Without a name the whole frame may have to be given back.
+            Some(call) if !call.started => call.junk.push((from, to, reason)),
+            _ => {
+                let raw = self.raw_of(from, to);
+                self.out.malformed(from, to, reason, &raw);
+            }
+        }
+    }
+
+    fn report_junk(&mut self, junk: Vec<(u64, u64, MalformedReason)>) {
+        for (from, to, reason) in junk {
             let raw = self.raw_of(from, to);
-            self.out.malformed(from, to, MalformedReason::Unexpected, &raw);
+            self.out.malformed(from, to, reason, &raw);
         }
     }
 

@@ -112,10 +112,6 @@ impl Machine {
         if raw.iter().all(|&byte| is_ws(byte)) {
             return;
         }
-        match &mut self.call {
-            // Without a name the whole frame may have to be given back.
-            Some(call) if !call.started => call.junk.push((from, at)),
-            _ => self.out.malformed(from, at, MalformedReason::Unexpected, &raw),
-        }
+        self.report(from, at, MalformedReason::Unexpected);
     }
 }

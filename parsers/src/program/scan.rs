@@ -222,6 +222,16 @@ impl Search {
             }
             node = scan.step(node, chunk[at]);
             at += 1;
+            if self.found.is_none() {
+                // Inside what may become a literal, byte for byte.
+                while scan.is_dull(node) && node != 0 && at < chunk.len() {
+                    node = scan.step(node, chunk[at]);
+                    at += 1;
+                }
+                if scan.is_dull(node) {
+                    continue;
+                }
+            }
             let end = from + at;
             let partial = end - scan.depth(node);
             if let Some(new) = scan.ends(node, end) {

@@ -83,6 +83,24 @@ fn gpt_oss_markers_in_ordinary_tokens_are_text() {
 }
 
 #[test]
+fn what_is_no_call_is_not_reported_as_a_broken_one() {
+    check("pythonic", "a[f(x)] = b[i](y)", &[r#"text "a[f(x)] = b[i](y)""#]);
+    check(
+        "pythonic",
+        "[get_weather(\"Oslo\")]",
+        &["call get_weather \"Oslo\" …", r#"bad InvalidArguments "\"Oslo\"""#],
+    );
+}
+
+#[test]
+fn arguments_in_place_of_a_header_are_no_name() {
+    let output = "<|tool_calls_section_begin|><|tool_call_begin|>{\"city\": \"Paris\"}<|tool_call_end|><|tool_calls_section_end|>";
+    let got = parse(&|| session("kimi_k2"), "", output, FinishReason::Stop);
+    assert!(!got.contains("call ") && got.contains("bad NoName"), "{got}");
+    assert!(got.contains(r#"{\"city\": \"Paris\"}"#), "{got}");
+}
+
+#[test]
 fn llama3() {
     check("llama3", "Hello {you}", &[r#"text "Hello {you}""#]);
     check(
