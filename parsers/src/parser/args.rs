@@ -75,38 +75,22 @@ impl Machine {
         let scan = region.expected.scan(self.plain);
         let from = self.pending.len();
         let mut i = 0;
-        while i < bytes.len() {
-            if self.search.found.is_none() {
-                let mut node = self.search.node;
-                while let Some(&byte) = bytes.get(i) {
-                    let next = scan.step(node, byte);
-                    if !scan.is_dull(next) || Json::is_structure(byte) {
-                        break;
-                    }
-                    node = next;
-                    i += 1;
-                }
-                self.search.node = node;
-                if i == bytes.len() {
-                    break;
-                }
-            }
-            let byte = bytes[i];
-            let next = scan.step(self.search.node, byte);
+        let mut node = self.search.node;
+        while let Some(&byte) = bytes.get(i) {
+            let next = scan.step(node, byte);
             if self.search.found.is_none() && scan.is_dull(next) {
-                self.search.node = next;
-            } else if let Step::Found(found) = self.search.run(scan, &bytes[i..=i], from + i) {
-                self.emit_args(bytes, found.start);
-                self.end_args(false, self.pending_at() + found.start as u64);
-                return self.reach(p, found, found.start, bytes);
+                node = next;
+            } else {
+                self.search.node = node;
+                if let Step::Found(found) = self.search.run(scan, &bytes[i..=i], from + i) {
+                    self.emit_args(bytes, found.start);
+                    self.end_args(false, self.pending_at() + found.start as u64);
+                    return self.reach(p, found, found.start, bytes);
+                }
+                node = self.search.node;
             }
-            if !Json::is_structure(byte) {
-                i += 1;
-                continue;
-            }
-            let turned = self.json.broken(byte);
             i += 1;
-            if turned {
+            if Json::is_structure(byte) && self.json.broken(byte) {
                 // A string began or the value ended, so what waits is no marker.
                 self.emit_args(bytes, from + i);
                 self.pending.clear();
@@ -122,6 +106,7 @@ impl Machine {
                 return i;
             }
         }
+        self.search.node = node;
         let hold = from + bytes.len() - scan.depth(self.search.node);
         let hold = self.search.found.map_or(hold, |found| hold.min(found.start));
         self.emit_args(bytes, hold);
