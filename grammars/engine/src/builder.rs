@@ -6,8 +6,8 @@ use crate::automaton::Number;
 use crate::grammar::{Expr, Grammar, Node, ObjectDef, SwitchDef};
 use crate::terminal::{Pattern, Terminal, TerminalSpec, TextRules, terminal};
 use regex_syntax::hir::Hir;
-use rustc_hash::FxHashMap;
-use std::hash::Hash;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+use std::hash::{BuildHasher, Hash};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -80,21 +80,23 @@ pub struct GrammarBuilder {
 
 struct Interner<T> {
     list: Vec<T>,
-    ids: FxHashMap<T, u32>,
+    /// By hash.
+    ids: FxHashMap<u64, Vec<u32>>,
 }
 
-impl<T: Clone + Eq + Hash> Interner<T> {
+impl<T: Eq + Hash> Interner<T> {
     fn new() -> Self {
         Interner { list: Vec::new(), ids: FxHashMap::default() }
     }
 
     fn intern(&mut self, value: T) -> u32 {
-        if let Some(&id) = self.ids.get(&value) {
+        let same = self.ids.entry(FxBuildHasher.hash_one(&value)).or_default();
+        if let Some(&id) = same.iter().find(|&&id| self.list[id as usize] == value) {
             return id;
         }
         let id = self.list.len() as u32;
-        self.list.push(value.clone());
-        self.ids.insert(value, id);
+        same.push(id);
+        self.list.push(value);
         id
     }
 }
@@ -433,6 +435,23 @@ impl GrammarBuilder {
             [] => self.never(),
             [one] => one,
             _ => self.add(Node::Alt(alternatives.into())),
+        }
+    }
+
+    /// One of some words, none of them empty.
+    pub(crate) fn words(&mut self, words: impl IntoIterator<Item = String>) -> Expr {
+        let words = words.into_iter().map(|word| word.into_bytes().into_boxed_slice());
+        let mut words: Vec<Box<[u8]>> = words.collect();
+        words.sort_unstable();
+        words.dedup();
+        match &*words {
+            [] => self.never(),
+            [only] => self.bytes(only),
+            _ => {
+                let then = vec![self.empty(); words.len()];
+                let id = self.switches.intern(SwitchDef { words, then });
+                self.add(Node::Switch(id))
+            }
         }
     }
 

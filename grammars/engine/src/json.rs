@@ -287,9 +287,14 @@ impl<'a> JsonLowering<'a> {
             Node::Array(rules) => self.array(id, rules)?,
             Node::Object(rules) => self.object(id, rules)?,
             Node::Enum(values) => {
-                let values = values.iter().map(|v| self.value(v)).collect::<Result<Vec<_>, _>>();
-                let values = self.located(id, "enum", values)?;
-                self.b.alt(&values)
+                let words: Option<Vec<_>> = values.iter().map(|value| self.scalar(value)).collect();
+                if let Some(words) = words {
+                    self.b.words(words.into_iter().flatten())
+                } else {
+                    let values = values.iter().map(|v| self.value(v)).collect::<Result<Vec<_>, _>>();
+                    let values = self.located(id, "enum", values)?;
+                    self.b.alt(&values)
+                }
             }
             Node::AnyOf(nodes) => {
                 let parts = nodes.iter().map(|&n| self.node(n)).collect::<Result<Vec<_>, _>>()?;
@@ -315,7 +320,7 @@ impl<'a> JsonLowering<'a> {
             Value::String(text) => self.b.constant(style, text),
             Value::Bool(word) => self.words(&[usize::from(!word)]),
             Value::Null => self.words(&[2]),
-            Value::Number(number) => self.b.bytes(number.to_string()),
+            Value::Number(number) => self.b.words(numerals(number)),
             Value::Array(items) => {
                 let mut parts = vec![self.b.bytes("["), pad];
                 for (at, item) in items.iter().enumerate() {
@@ -377,9 +382,7 @@ impl<'a> JsonLowering<'a> {
 
     /// Some of the words for true, false and null, by their place in [`Words::all`].
     fn words(&mut self, which: &[usize]) -> Expr {
-        let empty = self.b.empty();
-        let words = which.iter().flat_map(|&at| self.style.word(at));
-        self.b.switch(words.map(|word| (word.into_bytes(), empty)).collect())
+        self.b.words(which.iter().flat_map(|&at| self.style.word(at)))
     }
 
     fn refuse(&self, id: NodeId, keyword: &str, reason: &str) -> GrammarError {
@@ -661,7 +664,7 @@ impl<'a> JsonLowering<'a> {
             Value::String(text) => self.style.spellings(text),
             Value::Bool(word) => self.style.word(usize::from(!word)),
             Value::Null => self.style.word(2),
-            Value::Number(number) => vec![number.to_string()],
+            Value::Number(number) => numerals(number),
             Value::Array(_) | Value::Object(_) => return None,
         })
         .filter(|spellings| !spellings.is_empty())
@@ -709,6 +712,14 @@ impl<'a> JsonLowering<'a> {
 
 /// Why some objects cannot be written.
 pub(crate) const UNDECLARED: &str = "it needs an undeclared property that differs from others";
+
+/// A constant number as the schema has it, and a whole one also without fraction and exponent.
+fn numerals(number: &serde_json::Number) -> Vec<String> {
+    let text = number.to_string();
+    let value = toolglot_schema::Decimal::from_number(number).filter(toolglot_schema::Decimal::is_integer);
+    let plain = value.and_then(|value| value.to_plain(32)).filter(|plain| *plain != text);
+    [Some(text), plain].into_iter().flatten().collect()
+}
 
 /// What ends a marked string.
 fn ends(style: &JsonStyle, marker: &Lit) -> Vec<Vec<u8>> {

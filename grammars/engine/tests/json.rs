@@ -168,6 +168,13 @@ fn some_undeclared_member_differs() {
 }
 
 #[test]
+fn constant_numbers_are_values() {
+    let d = JsonStyle::default();
+    check(json!({"enum": [2.0, 1.5, "2"]}), &d, &["2", "2.0", "1.5", "\"2\""], &["1", "2.00", "15"]);
+    check(json!({"const": [1e2, -3.0]}), &d, &["[100, -3]", "[100.0, -3.0]"], &["[10, -3]"]);
+}
+
+#[test]
 fn strings_numbers_arrays() {
     let d = JsonStyle::default();
     check(

@@ -119,10 +119,12 @@ impl Builder<'_> {
         }
         for atom in &form.objects {
             self.step()?;
+            if atom.wanted.is_empty() {
+                parts.extend(self.object_rules(atom, place, raw)?.map(Node::Object));
+                continue;
+            }
             for atom in self.found_wanted(atom)? {
-                if let Some(rules) = self.object_rules(&atom, place, raw)? {
-                    parts.push(Node::Object(rules));
-                }
+                parts.extend(self.object_rules(&atom, place, raw)?.map(Node::Object));
             }
         }
         Ok(match parts.len() {
@@ -235,9 +237,6 @@ impl Builder<'_> {
     /// The ways to find what is wanted: in a declared property, or left to the undeclared ones.
     fn found_wanted(&mut self, atom: &ObjectAtom) -> Outcome<Vec<ObjectAtom>> {
         let mut start = ObjectAtom { wanted: Vec::new(), ..atom.clone() };
-        if atom.wanted.is_empty() {
-            return Ok(vec![start]);
-        }
         for names in self.allowed_names(atom)?.into_iter().flatten() {
             // Names that are a finite set count as declared.
             for name in if let StringAtom::Values(names) = names { names } else { Vec::new() } {

@@ -145,11 +145,12 @@ impl PartialEq for ObjectAtom {
                 .map(|member| u64::from(member.id) << 1 | u64::from(member.required))
                 .sum()
         };
-        (self.min, self.max, &self.names, &self.seen) == (other.min, other.max, &other.names, &other.seen)
+        self.properties.len() == other.properties.len()
+            && sum(self) == sum(other)
+            && (self.min, self.max, &self.names, &self.seen)
+                == (other.min, other.max, &other.names, &other.seen)
             && self.layers == other.layers
             && self.wanted == other.wanted
-            && self.properties.len() == other.properties.len()
-            && sum(self) == sum(other)
             && self.properties == other.properties
     }
 }

@@ -336,6 +336,20 @@ fn some_undeclared_property_is_wrong() {
 }
 
 #[test]
+fn exactly_one_of_many_open_objects() {
+    let branch = |n: usize| {
+        let key = format!("k{n}");
+        json!({"type": "object", "properties": {&key: {"type": "string", "minLength": n}}, "required": [key]})
+    };
+    let branches: Vec<_> = (1..15).map(branch).collect();
+    check(
+        json!({"oneOf": branches}),
+        &[json!({"k1": "a"}), json!({"k14": "0123456789abcd", "k3": "ab"}), json!({"k2": "ab", "k3": 1})],
+        &[json!({}), json!({"k1": "a", "k2": "ab"}), json!({"k14": ""}), json!({"k1": "a", "k3": "abc"})],
+    );
+}
+
+#[test]
 fn limits_end_in_errors() {
     let options = Options { max_steps: 2_000, ..Options::default() };
     let pairs: Vec<_> = (0..16)

@@ -57,7 +57,8 @@ impl JsonLowering<'_> {
             let enough = |(count, of): (&u64, &toolglot_schema::Contains)| *count >= of.min;
             let mut ways = Vec::new();
             if progress.items >= min && progress.counts.iter().zip(&rules.contains).all(enough) {
-                ways.push(self.b.empty());
+                // An empty list has no second pad.
+                ways.push(if progress.items == 0 { self.b.empty() } else { parts.pad });
             }
             let full = rules.max.is_some_and(|max| progress.items >= max);
             let kinds = usize::try_from(progress.items).ok().and_then(|at| rules.kinds.get(at));
@@ -86,6 +87,6 @@ impl JsonLowering<'_> {
         }
         let (before, after) = (self.b.bytes("["), self.b.bytes("]"));
         let items = self.b.call(first);
-        Ok(self.b.seq(&[before, parts.pad, items, parts.pad, after]))
+        Ok(self.b.seq(&[before, parts.pad, items, after]))
     }
 }
