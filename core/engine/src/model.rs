@@ -385,6 +385,7 @@ fn eos_ids(
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use toolglot_grammar::Spacing;
 
     use super::*;
 
@@ -417,6 +418,24 @@ mod tests {
             fs::write(dir.path().join("chat_template.jinja"), template).unwrap();
         }
         dir
+    }
+
+    #[test]
+    fn white_space_is_left_to_the_model_as_the_settings_say() {
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/tiny-qwen3");
+        let model = Model::from_dir(dir, &Registry::builtin().unwrap(), None).unwrap();
+        let tools = json!([{"name": "now", "parameters": {"type": "object", "properties": {}}}]);
+        let plan = Plan::from_openai(&tools, &json!("required"), false).unwrap();
+        let takes = |spacing: Spacing, text: &str| {
+            let settings = SessionSettings { spacing, ..SessionSettings::default() };
+            model.constraint(&plan, "", &settings).unwrap().matcher().accept_text(text).is_ok()
+        };
+        let [own, tight] = ["<tool_call>\n{\"name\": \"now\"", "<tool_call>{\"name\":\"now\""];
+        // The second time they come from the cache.
+        for _ in 0..2 {
+            assert!(takes(Spacing::Flexible, own) && takes(Spacing::Flexible, tight));
+            assert!(takes(Spacing::Family, own) && !takes(Spacing::Family, tight));
+        }
     }
 
     #[test]
