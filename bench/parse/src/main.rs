@@ -10,7 +10,7 @@ mod parsers;
 use std::hint::black_box;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use cpu_time::ThreadTime;
 
 use inputs::{MEBI, Wire};
@@ -18,6 +18,9 @@ use parsers::{Parser, Toolglot};
 
 /// Sizes of the string argument.
 const SIZES: [usize; 3] = [4 << 10, 64 << 10, 256 << 10];
+
+/// Sizes over which time must grow with the size alone.
+const GROWTH: [usize; 3] = [64 << 10, 256 << 10, MEBI];
 
 /// Bytes a piece; 0 stands for the whole.
 const CHUNKS: [usize; 4] = [0, 64, 4, 1];
@@ -35,10 +38,27 @@ fn main() -> Result<()> {
         println!("\n|---|{}", "---:|".repeat(SIZES.len() * CHUNKS.len()));
         table(wire)?;
     }
+    let ours = Toolglot::new()?;
+    println!(
+        "\nGrowth and pushes, toolglot: ns a byte of one call; ns a push of 4 bytes, about a token, and of 1\n"
+    );
+    println!(
+        "| call | {} | a push of 4 B | of 1 B |",
+        GROWTH.map(|size| format!("{} KiB", size >> 10)).join(" | ")
+    );
+    println!("|---|{}", "---:|".repeat(GROWTH.len() + 2));
+    for wire in [Wire::Json, Wire::Xml] {
+        growth(&ours, wire)?;
+    }
+    println!("\nSet-up, toolglot, µs: a family's program, once; a session, once a turn\n");
+    println!("| family | program | session |\n|---|---:|---:|");
+    for (family, [program, session]) in ours.set_up()? {
+        println!("| {family} | {program:.1} | {session:.2} |");
+    }
     println!("\nWorst cases of 1 MiB, toolglot, ns a byte; ratio to plain text\n");
     println!("| text | {} |", CHUNKS.map(chunk_name).join(" | "));
     println!("|---|{}", "---:|".repeat(CHUNKS.len()));
-    worst_cases()
+    worst_cases(&ours)
 }
 
 fn chunk_name(chunk: usize) -> String {
@@ -116,7 +136,7 @@ fn measure(parser: &dyn Parser, wire: Wire, text: &str, chunk: usize, size: usiz
 
 /// The best of several rounds; `first` tells how long one takes.
 fn per_byte(parser: &dyn Parser, wire: Wire, chunks: &[&str], bytes: usize, first: Duration) -> f64 {
-    let rounds = (Duration::from_millis(300).as_nanos() / first.as_nanos().max(1)).clamp(1, 2000);
+    let rounds = (Duration::from_millis(200).as_nanos() / first.as_nanos().max(1)).clamp(1, 2000);
     let times = (0..rounds).map(|_| {
         let start = ThreadTime::now();
         let _ = black_box(parser.parse(wire, black_box(chunks)));
@@ -125,8 +145,26 @@ fn per_byte(parser: &dyn Parser, wire: Wire, chunks: &[&str], bytes: usize, firs
     times.min().unwrap_or(first).as_nanos() as f64 / bytes as f64
 }
 
-fn worst_cases() -> Result<()> {
-    let parser = Toolglot::new()?;
+/// In pieces of 4 bytes.
+fn growth(parser: &Toolglot, wire: Wire) -> Result<()> {
+    print!("| {} |", wire.name());
+    let time = |size: usize, chunk: usize| match measure(parser, wire, &wire.call(size), chunk, size) {
+        Cell::Time(time) => Ok(time),
+        _ => {
+            bail!("a {} call of {size} bytes in pieces of {chunk} is not read as it was written", wire.name())
+        }
+    };
+    let times = GROWTH.map(|size| time(size, 4));
+    let mut first = None;
+    for each in times {
+        let each = each?;
+        print!(" {each:.2} ({:.2}×) |", each / *first.get_or_insert(each));
+    }
+    println!(" {:.0} | {:.0} |", time(MEBI, 4)? * 4.0, time(MEBI, 1)?);
+    Ok(())
+}
+
+fn worst_cases(parser: &Toolglot) -> Result<()> {
     let row = |name: &str, wire: Wire, text: &str, plain: Option<&[f64]>| {
         let times: Vec<f64> = CHUNKS
             .iter()
@@ -134,7 +172,7 @@ fn worst_cases() -> Result<()> {
                 let chunks = pieces(text, chunk);
                 let start = ThreadTime::now();
                 let _ = black_box(parser.parse(wire, &chunks));
-                per_byte(&parser, wire, &chunks, text.len(), start.elapsed())
+                per_byte(parser, wire, &chunks, text.len(), start.elapsed())
             })
             .collect();
         print!("| {name} |");
@@ -155,6 +193,9 @@ fn worst_cases() -> Result<()> {
             row(&format!("{name}, in a {} string", wire.name()), wire, &inside, Some(&plain));
         }
     }
+    let arrays =
+        format!("<tool_call>\n{{\"name\": \"write_file\", \"arguments\": {{\"a\": {}", "[".repeat(MEBI));
+    row("open arrays, as arguments", Wire::Json, &arrays, Some(&plain));
     let calls = "<tool_call>{\"name\": \"f\"}</tool_call>".repeat(MEBI / 37);
     row("calls without arguments", Wire::Json, &calls, Some(&plain));
     row("frames without a call", Wire::Json, &"<tool_call></tool_call>".repeat(MEBI / 23), Some(&plain));

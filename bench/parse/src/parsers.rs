@@ -1,8 +1,10 @@
 //! The parsers, ours and theirs, behind one door.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
+use cpu_time::ThreadTime;
 use dynamo_parsers::tool_calling::jail::{Annotated, JailedStream};
 use dynamo_parsers::tool_calling::{ToolDefinition, detect_and_parse_tool_call};
 use dynamo_protocols::types::{
@@ -15,7 +17,7 @@ use openai_protocol::common::Tool as SmgTool;
 use serde_json::{Value, json};
 use tool_parser::ToolParser as _;
 use toolglot_format::{Event, FinishReason, Piece, Plan};
-use toolglot_parsers::{Family, Registry, SessionOptions};
+use toolglot_parsers::{Family, Program, Registry, SessionOptions};
 
 use crate::inputs::{Wire, schema};
 
@@ -55,6 +57,29 @@ impl Toolglot {
         let tools = json!([{"name": "write_file", "parameters": schema()}]);
         let plan = Plan::from_openai(&tools, &Value::Null, true)?;
         Ok(Toolglot { json: family("hermes")?, xml: family("qwen3_coder")?, plan })
+    }
+
+    /// Microseconds for the program of each family and for a session on it.
+    pub(crate) fn set_up(&self) -> Result<Vec<(String, [f64; 2])>> {
+        const ROUNDS: u32 = 200;
+        let time = |run: &mut dyn FnMut() -> Result<()>| -> Result<f64> {
+            let start = ThreadTime::now();
+            (0..ROUNDS).try_for_each(|_| run())?;
+            Ok(start.elapsed().as_secs_f64() * 1e6 / f64::from(ROUNDS))
+        };
+        let both = |family: &Arc<dyn Family>| {
+            let manifest = family.manifest();
+            let program = time(&mut || {
+                black_box(Program::new(&manifest.format)?);
+                Ok(())
+            })?;
+            let session = time(&mut || {
+                black_box(family.session(&self.plan, SessionOptions::default())?);
+                Ok(())
+            })?;
+            Ok((manifest.id.clone(), [program, session]))
+        };
+        [&self.json, &self.xml].into_iter().map(both).collect()
     }
 }
 
@@ -111,7 +136,7 @@ impl Parser for Smg {
     fn parse(&self, wire: Wire, chunks: &[&str]) -> Result<Vec<Call>> {
         let mut parser: Box<dyn tool_parser::ToolParser> = match wire {
             Wire::Json => Box::new(tool_parser::QwenParser::new()),
-            Wire::Xml => Box::new(tool_parser::QwenXmlParser::new()),
+            Wire::Xml => Box::new(tool_parser::parsers::QwenXmlParser::new()),
         };
         if let [whole] = chunks {
             let (_, calls) = block_on(parser.parse_complete_with_tools(whole, &self.tools))?;

@@ -96,6 +96,7 @@ fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<ExitCode> {
         Command::New(args) => return new::run(args, out),
         _ => {}
     }
+    cli.sources.install_cache()?;
     let registry = cli.sources.registry()?;
     match &cli.command {
         Command::Families(args) => families::run(args, registry, out),

@@ -1,13 +1,14 @@
 //! Where families come from: compiled in, plugins named on the command line, plugins of the configuration.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use toolglot::Registry;
 use toolglot::folder::{self, is_family};
 use toolglot::parsers::conformance::Known;
+use toolglot::{Registry, VocabularyCache};
 
 /// Name of the configuration file that is looked for in the working directory.
 const CONFIG: &str = "toolglot.toml";
@@ -33,9 +34,24 @@ pub(crate) struct SourceArgs {
 struct Config {
     /// Plugin files and folders, relative to the configuration file.
     plugins: Vec<PathBuf>,
+    /// The folder for token tables of tokenizers, relative to the configuration file, or `off`.
+    vocabulary_cache: Option<String>,
 }
 
 impl SourceArgs {
+    /// Settles where vocabularies are cached: as the environment says, or else the configuration, or else for the
+    /// user.
+    pub(crate) fn install_cache(&self) -> Result<()> {
+        let Some((config, base)) = self.read_config()? else { return Ok(()) };
+        if let (Some(setting), None) = (config.vocabulary_cache, VocabularyCache::environment()) {
+            let cache = VocabularyCache::from_setting(&OsString::from(setting));
+            let cache =
+                cache.folder().map_or_else(VocabularyCache::off, |at| VocabularyCache::at(base.join(at)));
+            cache.install();
+        }
+        Ok(())
+    }
+
     /// Every family: built in, then those of the configuration, then those of the command line.
     pub(crate) fn registry(&self) -> Result<Registry> {
         let mut registry = Registry::builtin()?;
@@ -56,16 +72,21 @@ impl SourceArgs {
         Ok(known)
     }
 
+    /// The configuration, and the folder that its paths are relative to.
+    fn read_config(&self) -> Result<Option<(Config, PathBuf)>> {
+        let path = match &self.config {
+            Some(path) => path.clone(),
+            None if Path::new(CONFIG).exists() => PathBuf::from(CONFIG),
+            None => return Ok(None),
+        };
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let config = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        Ok(Some((config, path.parent().unwrap_or(Path::new("")).to_owned())))
+    }
+
     fn plugin_paths(&self) -> Result<Vec<PathBuf>> {
         let mut paths = Vec::new();
-        let config = match &self.config {
-            Some(path) => Some(path.clone()),
-            None => Some(PathBuf::from(CONFIG)).filter(|path| path.exists()),
-        };
-        if let Some(path) = config {
-            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            let config: Config = toml::from_str(&text).with_context(|| path.display().to_string())?;
-            let base = path.parent().unwrap_or(Path::new("")).to_owned();
+        if let Some((config, base)) = self.read_config()? {
             paths.extend(config.plugins.iter().map(|plugin| base.join(plugin)));
         }
         paths.extend(self.plugins.iter().cloned());

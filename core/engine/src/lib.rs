@@ -42,6 +42,7 @@ mod model;
 pub mod openai;
 mod session;
 pub mod template;
+mod vocabulary_cache;
 
 pub use model::{Model, ModelError, Prompt, detect_dir};
 pub use session::{Constraint, Reader, Session, SessionError, SessionSettings};
@@ -57,3 +58,4 @@ pub use toolglot_parsers::{self as parsers, Family, Registry};
 pub use toolglot_sampler as sampler;
 #[doc(no_inline)]
 pub use toolglot_schema as schema;
+pub use vocabulary_cache::VocabularyCache;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use toolglot_format::{Manifest, Plan};
-use toolglot_grammar::{GrammarCache, Token, TokenKind, Vocabulary, VocabularyError};
+use toolglot_grammar::{GrammarCache, TokenKind, TokenTable, Vocabulary, VocabularyError};
 use toolglot_parsers::{
     DataFamily, DetectError, Detection, Family, Registry, ResponseTemplateError, from_response_template,
 };
@@ -17,6 +17,7 @@ use toolglot_sampler::{StopConfig, TokenBytes};
 
 use crate::session::{Constraint, Reader, Session, SessionError, SessionSettings};
 use crate::template::{ChatTemplate, Conversation, Rendered, TemplateError, TemplateOptions};
+use crate::vocabulary_cache::VocabularyCache;
 
 /// A checkpoint's tool-calling side.
 #[derive(Clone)]
@@ -104,7 +105,8 @@ impl Model {
     /// `tokenizer_config.json` and the chat template. `family` names the family; without it, it is detected.
     /// A checkpoint without a chat template gets its family's.
     ///
-    /// The EOS ids are the union of what the files and the family name.
+    /// The EOS ids are the union of what the files and the family name. The tokens are kept in the
+    /// [cache of the process](VocabularyCache::of_process).
     ///
     /// # Errors
     /// [`ModelError`], with the file.
@@ -113,18 +115,31 @@ impl Model {
         registry: &Registry,
         family: Option<&str>,
     ) -> Result<Model, ModelError> {
+        Model::from_dir_with(dir, registry, family, VocabularyCache::of_process())
+    }
+
+    /// As [`Model::from_dir`], with a cache of the caller's choice.
+    ///
+    /// # Errors
+    /// [`ModelError`], with the file.
+    pub fn from_dir_with(
+        dir: impl AsRef<Path>,
+        registry: &Registry,
+        family: Option<&str>,
+        cache: &VocabularyCache,
+    ) -> Result<Model, ModelError> {
         let dir = dir.as_ref();
         let config = read_json(dir, "config.json")?.unwrap_or_default();
         let generation = read_json(dir, "generation_config.json")?.unwrap_or_default();
         let tokenizer_config = read_json(dir, "tokenizer_config.json")?.unwrap_or_default();
         let path = dir.join("tokenizer.json");
-        let tokenizer = fs::read_to_string(&path)
+        let tokenizer = fs::read(&path)
             .map_err(|error| ModelError::File { path: path.clone(), why: error.to_string() })?;
         let in_vocabulary = |source| ModelError::Vocabulary { path: path.clone(), source };
 
         let options = TemplateOptions { name: dir.display().to_string(), ..TemplateOptions::default() };
         let own_template = ChatTemplate::from_model_dir(dir, &options);
-        let tokens = Token::from_tokenizer_json(&tokenizer).map_err(in_vocabulary)?;
+        let tokens = cache.table(&tokenizer).map_err(in_vocabulary)?;
         let names = Names::of(&tokens);
         let source = own_template.as_ref().ok().and_then(|template| template.source(true).ok());
         let family = match family {
@@ -143,7 +158,7 @@ impl Model {
         let eos = eos_ids(family.manifest(), &names, [&config, &generation], &tokenizer_config);
         let width = config.get("vocab_size").and_then(Value::as_u64).map(|width| width as usize);
         let width = width.map(|width| width.max(tokens.len()));
-        let vocabulary = Vocabulary::new(tokens, &eos, width).map_err(in_vocabulary)?;
+        let vocabulary = Vocabulary::from_table(tokens, &eos, width).map_err(in_vocabulary)?;
         Ok(Model::new(family, template, vocabulary))
     }
 
@@ -217,7 +232,7 @@ impl Model {
 
     /// The bytes of each token, for a sampler with stop strings.
     pub fn token_bytes(&self) -> Arc<dyn TokenBytes> {
-        Arc::new(TokenTable(self.vocabulary.clone()))
+        Arc::new(VocabularyBytes(self.vocabulary.clone()))
     }
 
     /// Constraint, stop rules and reader in one, for a decode loop.
@@ -247,9 +262,9 @@ impl std::fmt::Debug for Model {
     }
 }
 
-struct TokenTable(Arc<Vocabulary>);
+struct VocabularyBytes(Arc<Vocabulary>);
 
-impl TokenBytes for TokenTable {
+impl TokenBytes for VocabularyBytes {
     fn token_bytes(&self, id: u32) -> Option<(&[u8], bool)> {
         match self.0.kind(id) {
             TokenKind::Hole => None,
@@ -267,28 +282,22 @@ pub fn detect_dir(dir: impl AsRef<Path>, registry: &Registry) -> Result<Detectio
     let options = TemplateOptions { name: dir.display().to_string(), ..TemplateOptions::default() };
     let template = ChatTemplate::from_model_dir(dir, &options)?;
     let path = dir.join("tokenizer.json");
-    let tokens = match fs::read_to_string(&path) {
-        Ok(json) => {
-            Token::from_tokenizer_json(&json).map_err(|source| ModelError::Vocabulary { path, source })?
-        }
+    let tokens = match fs::read(&path) {
+        Ok(tokenizer) => VocabularyCache::of_process()
+            .table(&tokenizer)
+            .map_err(|source| ModelError::Vocabulary { path, source })?,
         Err(error) => return Err(ModelError::File { path, why: error.to_string() }),
     };
     let config = read_json(dir, "tokenizer_config.json")?.unwrap_or_default();
     detected(dir, registry, template.source(true).ok(), &Names::of(&tokens), &config)
 }
 
-/// The added and special tokens by spelling: all that detection and EOS need, without a token trie.
+/// The added and special tokens by spelling: all that detection and EOS need.
 struct Names(HashMap<Vec<u8>, u32>);
 
 impl Names {
-    fn of(tokens: &[Token]) -> Self {
-        let mut names = HashMap::new();
-        for (token, id) in tokens.iter().zip(0..) {
-            if matches!(token.kind, TokenKind::Added | TokenKind::Special) {
-                names.entry(token.bytes.clone()).or_insert(id);
-            }
-        }
-        Names(names)
+    fn of(tokens: &TokenTable) -> Self {
+        Names(tokens.names().map(|(name, id)| (name.to_vec(), id)).collect())
     }
 
     fn get(&self, name: &str) -> Option<u32> {

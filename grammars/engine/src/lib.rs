@@ -64,4 +64,4 @@ pub use json::{JsonStyle, Whitespace};
 pub use matcher::Matcher;
 #[cfg(feature = "tokenizers")]
 pub use tokenizer::{Tokenizer, TokenizerError};
-pub use vocab::{Token, TokenKind, Vocabulary};
+pub use vocab::{TableError, Token, TokenKind, TokenTable, Vocabulary};

@@ -105,12 +105,21 @@ impl TokenTrie {
     /// Builds from (bytes, token) pairs. Sorts them. Pairs with empty bytes land on the root.
     pub(crate) fn build(mut pairs: Vec<(&[u8], u32)>) -> TokenTrie {
         pairs.sort_unstable();
-        let mut nodes: Vec<TrieNode> = Vec::with_capacity(pairs.len() * 2 + 2);
+        TokenTrie::of_sorted(&pairs)
+    }
+
+    /// Builds from pairs that are in order, without repeats; `None` if they are not.
+    pub(crate) fn from_sorted(pairs: &[(&[u8], u32)]) -> Option<TokenTrie> {
+        pairs.is_sorted_by(|a, b| a < b).then(|| TokenTrie::of_sorted(pairs))
+    }
+
+    fn of_sorted(pairs: &[(&[u8], u32)]) -> TokenTrie {
+        let mut nodes: Vec<TrieNode> = Vec::with_capacity(pairs.len() * 5 / 2 + 2);
         let mut tokens = Vec::with_capacity(pairs.len());
         let mut path: Vec<u32> = vec![0];
         nodes.push(TrieNode { end: 0, first_token: 0, byte: 0 });
         let mut previous: &[u8] = &[];
-        for (bytes, token) in pairs {
+        for &(bytes, token) in pairs {
             let shared = previous.iter().zip(bytes).take_while(|(a, b)| a == b).count();
             while path.len() > shared + 1 {
                 if let Some(node) = path.pop() {
@@ -331,6 +340,11 @@ impl TokenTrie {
         let from = self.nodes[index as usize].first_token as usize;
         let to = self.nodes[index as usize + 1].first_token as usize;
         &self.tokens[from..to]
+    }
+
+    /// All tokens, in the order of their bytes, then of their ids.
+    pub(crate) fn all_tokens(&self) -> &[u32] {
+        &self.tokens
     }
 
     /// Length of the longest path.

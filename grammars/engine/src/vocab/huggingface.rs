@@ -8,58 +8,121 @@
 use super::tiktoken::put;
 use super::{Token, TokenKind};
 use crate::VocabularyError;
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+use std::fmt;
 
-pub(super) fn tokens(json: &str) -> Result<Vec<Token>, VocabularyError> {
-    let malformed =
-        |reason: &str| VocabularyError::Malformed { what: "tokenizer.json", reason: reason.to_string() };
-    let root: Value = serde_json::from_str(json).map_err(|e| malformed(&e.to_string()))?;
-    let model = root.get("model").ok_or_else(|| malformed("no `model`"))?;
-    let spelling = Spelling::of(&root, model);
-    let mut out = Vec::new();
-    let mut piece = |id: u32, text: &str| -> Result<(), VocabularyError> {
-        let bytes = spelling.bytes(text).ok_or_else(|| VocabularyError::Token {
-            id,
-            text: text.to_string(),
-            reason: "has a character outside the byte-level alphabet".to_string(),
-        })?;
-        put(&mut out, id, Token::text(bytes))
-    };
-    match model.get("vocab") {
-        Some(Value::Object(vocab)) => {
-            for (text, id) in vocab {
-                let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
-                let id = id.ok_or_else(|| malformed("a `vocab` id is not a number"))?;
-                match piece(id, text) {
-                    // Some files list their added tokens in `vocab` too, spelled as plain text.
-                    Err(VocabularyError::Token { .. }) if is_added(&root, text) => {}
-                    other => other?,
-                }
-            }
-        }
-        Some(Value::Array(vocab)) => {
-            for (id, entry) in vocab.iter().enumerate() {
-                let text = entry.get(0).and_then(Value::as_str);
-                piece(id as u32, text.ok_or_else(|| malformed("a `vocab` piece is not a string"))?)?;
-            }
-        }
-        _ => return Err(malformed("`model.vocab` is neither an object nor a list")),
-    }
-    for added in root.get("added_tokens").and_then(Value::as_array).into_iter().flatten() {
-        let id = added.get("id").and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
-        let id = id.ok_or_else(|| malformed("an added token has no id"))?;
-        let content = added.get("content").and_then(Value::as_str);
-        let content = content.ok_or_else(|| malformed("an added token has no content"))?;
-        let special = added.get("special").and_then(Value::as_bool).unwrap_or(false);
-        let kind = if special { TokenKind::Special } else { TokenKind::Added };
-        put(&mut out, id, Token { bytes: content.as_bytes().to_vec(), kind })?;
-    }
-    Ok(out)
+/// The parts of the file that say what tokens mean. Most of it is merges, which are skipped.
+#[derive(serde::Deserialize)]
+struct File {
+    model: Model,
+    #[serde(default)]
+    added_tokens: Option<Vec<Added>>,
+    #[serde(default)]
+    decoder: Value,
+    #[serde(default)]
+    pre_tokenizer: Value,
+    #[serde(default)]
+    normalizer: Value,
 }
 
-fn is_added(root: &Value, text: &str) -> bool {
-    let added = root.get("added_tokens").and_then(Value::as_array);
-    added.is_some_and(|list| list.iter().any(|t| t.get("content").and_then(Value::as_str) == Some(text)))
+#[derive(serde::Deserialize)]
+struct Model {
+    vocab: Pieces,
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
+    #[serde(default)]
+    byte_fallback: Option<bool>,
+    #[serde(default)]
+    continuing_subword_prefix: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
+struct Added {
+    id: u32,
+    content: String,
+    #[serde(default)]
+    special: Option<bool>,
+}
+
+/// Pieces with their ids: an object of ids by piece, or a list of `[piece, score]`.
+struct Pieces(Vec<(String, u32)>);
+
+impl<'de> Deserialize<'de> for Pieces {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pieces, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Pieces;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of ids by piece, or a list of pieces with scores")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pieces, A::Error> {
+                let mut pieces = Vec::new();
+                while let Some(piece) = map.next_entry()? {
+                    pieces.push(piece);
+                }
+                Ok(Pieces(pieces))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Pieces, A::Error> {
+                let mut pieces = Vec::new();
+                while let Some(Scored(piece)) = seq.next_element()? {
+                    pieces.push((piece, pieces.len() as u32));
+                }
+                Ok(Pieces(pieces))
+            }
+        }
+        deserializer.deserialize_any(Read)
+    }
+}
+
+/// The piece of `[piece, score]`.
+struct Scored(String);
+
+impl<'de> Deserialize<'de> for Scored {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Scored, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Scored;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a piece with its score")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Scored, A::Error> {
+                let piece = seq.next_element()?.ok_or_else(|| Error::invalid_length(0, &self))?;
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Scored(piece))
+            }
+        }
+        deserializer.deserialize_seq(Read)
+    }
+}
+
+pub(super) fn tokens(json: &str) -> Result<Vec<Token>, VocabularyError> {
+    let file: File = serde_json::from_str(json)
+        .map_err(|e| VocabularyError::Malformed { what: "tokenizer.json", reason: e.to_string() })?;
+    let spelling = Spelling::of(&file);
+    let added = file.added_tokens.unwrap_or_default();
+    let mut out = Vec::with_capacity(file.model.vocab.0.len());
+    for (piece, id) in file.model.vocab.0 {
+        match spelling.bytes(&piece) {
+            Some(bytes) => put(&mut out, id, Token::text(bytes))?,
+            // Some files list their added tokens in `vocab` too, spelled as plain text.
+            None if added.iter().any(|token| token.content == piece) => {}
+            None => {
+                let reason = "has a character outside the byte-level alphabet".to_string();
+                return Err(VocabularyError::Token { id, text: piece, reason });
+            }
+        }
+    }
+    for Added { id, content, special } in added {
+        let kind = if special == Some(true) { TokenKind::Special } else { TokenKind::Added };
+        put(&mut out, id, Token { bytes: content.into_bytes(), kind })?;
+    }
+    Ok(out)
 }
 
 /// How pieces are written.
@@ -71,14 +134,14 @@ enum Spelling {
 }
 
 impl Spelling {
-    fn of(root: &Value, model: &Value) -> Spelling {
-        let parts = [root.get("decoder"), root.get("pre_tokenizer"), root.get("normalizer")];
-        let uses = |kind: &str| parts.iter().flatten().any(|part| mentions(part, kind));
-        let fallback = model.get("byte_fallback").and_then(Value::as_bool).unwrap_or(false);
+    fn of(file: &File) -> Spelling {
+        let (parts, model) = ([&file.decoder, &file.pre_tokenizer, &file.normalizer], &file.model);
+        let uses = |kind: &str| parts.iter().any(|part| mentions(part, kind));
+        let fallback = model.byte_fallback.unwrap_or(false);
         if uses("ByteLevel") {
             Spelling::ByteLevel
-        } else if model.get("type").and_then(Value::as_str) == Some("WordPiece") {
-            let prefix = model.get("continuing_subword_prefix").and_then(Value::as_str).unwrap_or("##");
+        } else if model.kind.as_deref() == Some("WordPiece") {
+            let prefix = model.continuing_subword_prefix.as_deref().unwrap_or("##");
             Spelling::WordPiece { prefix: prefix.to_string() }
         } else if fallback || uses("Metaspace") || uses("ByteFallback") || parts_replace_space(&parts) {
             Spelling::SentencePiece { byte_fallback: fallback || uses("ByteFallback") }
@@ -122,7 +185,7 @@ fn mentions(part: &Value, kind: &str) -> bool {
 }
 
 /// True if a decoder or normalizer step replaces U+2581 by a space or the other way round.
-fn parts_replace_space(parts: &[Option<&Value>]) -> bool {
+fn parts_replace_space(parts: &[&Value]) -> bool {
     fn replaces(part: &Value) -> bool {
         match part {
             Value::Object(map) => {
@@ -136,7 +199,7 @@ fn parts_replace_space(parts: &[Option<&Value>]) -> bool {
             _ => false,
         }
     }
-    parts.iter().flatten().any(|part| replaces(part))
+    parts.iter().any(|part| replaces(part))
 }
 
 fn fallback_byte(piece: &str) -> Option<u8> {

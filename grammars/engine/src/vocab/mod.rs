@@ -4,6 +4,7 @@
 //! this vocabulary have in common. Does not tokenise text.
 
 mod huggingface;
+mod table;
 mod tiktoken;
 
 use crate::automaton::Escapes;
@@ -16,6 +17,8 @@ use rustc_hash::{FxHashMap, FxHasher};
 use std::hash::{Hash, Hasher};
 
 use crate::trie::TokenTrie;
+
+pub use table::{TableError, TokenTable};
 
 const MAX_IDS: usize = 1 << 22;
 const MAX_TOKEN_BYTES: usize = 1 << 27;
@@ -92,67 +95,34 @@ impl Vocabulary {
     /// From one entry per id. `eos` are the ids that end the output. `width` is the number of logits (at least the
     /// number of entries; the ids in between are holes), `None` if it equals the number of entries.
     pub fn new(tokens: Vec<Token>, eos: &[u32], width: Option<usize>) -> Result<Vocabulary, VocabularyError> {
-        let width = width.unwrap_or(tokens.len());
-        if width < tokens.len() {
-            return Err(VocabularyError::Width { width, largest: tokens.len().saturating_sub(1) as u32 });
+        Vocabulary::from_table(TokenTable::new(&tokens)?, eos, width)
+    }
+
+    /// From a table of tokens; see [`Vocabulary::new`].
+    pub fn from_table(
+        table: TokenTable,
+        eos: &[u32],
+        width: Option<usize>,
+    ) -> Result<Vocabulary, VocabularyError> {
+        let width = width.unwrap_or(table.len());
+        if width < table.len() {
+            return Err(VocabularyError::Width { width, largest: table.len().saturating_sub(1) as u32 });
         }
-        if width > MAX_IDS {
-            return Err(VocabularyError::TooLarge {
-                what: "token ids",
-                got: width as u64,
-                limit: MAX_IDS as u64,
-            });
-        }
-        let total: usize = tokens.iter().map(|t| t.bytes.len()).sum();
-        if total > MAX_TOKEN_BYTES {
-            return Err(VocabularyError::TooLarge {
-                what: "bytes of tokens",
-                got: total as u64,
-                limit: MAX_TOKEN_BYTES as u64,
-            });
-        }
+        table::check_size("token ids", width, MAX_IDS)?;
         if let Some(&id) = eos.iter().find(|&&id| id as usize >= width) {
             return Err(VocabularyError::Eos { id, width });
         }
         let mut eos = eos.to_vec();
         eos.sort_unstable();
         eos.dedup();
-
-        let mut bytes = Vec::with_capacity(total);
-        let mut ends = Vec::with_capacity(width);
-        let mut kinds = Vec::with_capacity(width);
-        let mut named = FxHashMap::default();
-        let mut hasher = FxHasher::default();
-        for (id, token) in tokens.iter().enumerate() {
-            let kind = if token.bytes.is_empty() { TokenKind::Hole } else { token.kind };
-            if matches!(kind, TokenKind::Added | TokenKind::Special) {
-                named.entry(token.bytes.clone().into_boxed_slice()).or_insert(id as u32);
-            }
-            if kind != TokenKind::Hole {
-                bytes.extend_from_slice(&token.bytes);
-            }
-            ends.push(bytes.len() as u32);
-            kinds.push(kind);
-            (kind, &token.bytes).hash(&mut hasher);
-        }
+        let TokenTable { bytes, mut ends, mut kinds, named, trie } = table;
         ends.resize(width, bytes.len() as u32);
         kinds.resize(width, TokenKind::Hole);
-        (width, &eos).hash(&mut hasher);
-        let pairs = tokens.iter().enumerate().filter_map(|(id, t)| {
-            let textual = matches!(kinds[id], TokenKind::Text | TokenKind::Added);
-            textual.then_some((t.bytes.as_slice(), id as u32))
-        });
-        let trie = TokenTrie::build(pairs.collect());
-        let vocabulary = Vocabulary {
-            bytes,
-            ends,
-            kinds,
-            named,
-            eos,
-            trie,
-            fingerprint: hasher.finish(),
-            packs: PackCache::default(),
-        };
+        let mut hasher = FxHasher::default();
+        (&bytes, &ends, &kinds, &eos).hash(&mut hasher);
+        let fingerprint = hasher.finish();
+        let packs = PackCache::default();
+        let vocabulary = Vocabulary { bytes, ends, kinds, named, eos, trie, fingerprint, packs };
         vocabulary.prepare();
         Ok(vocabulary)
     }
@@ -316,6 +286,19 @@ impl Vocabulary {
     pub(crate) fn packs(&self) -> &PackCache {
         &self.packs
     }
+}
+
+/// The added and special tokens by name; of several with one name the first.
+fn named_of(bytes: &[u8], ends: &[u32], kinds: &[TokenKind]) -> FxHashMap<Box<[u8]>, u32> {
+    let mut named = FxHashMap::default();
+    let mut start = 0;
+    for ((&end, kind), id) in ends.iter().zip(kinds).zip(0..) {
+        if matches!(kind, TokenKind::Added | TokenKind::Special) {
+            named.entry(bytes[start as usize..end as usize].into()).or_insert(id);
+        }
+        start = end;
+    }
+    named
 }
 
 #[cfg(test)]
