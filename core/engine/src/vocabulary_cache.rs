@@ -220,7 +220,7 @@ mod tests {
         old[0] ^= 1;
         let mut damaged = vec![[checksum(&key, &old).as_bytes(), &old[..]].concat()];
 
-        let step = good.len() / 40;
+        let step = good.len() / 12;
         for at in (0..good.len()).step_by(step) {
             let mut flipped = good.clone();
             flipped[at] ^= 1 << (at % 8);
