@@ -15,7 +15,6 @@ use futures::StreamExt;
 use futures::executor::block_on;
 use openai_protocol::common::Tool as SmgTool;
 use serde_json::{Value, json};
-use tool_parser::ToolParser as _;
 use toolglot_format::{Event, FinishReason, Piece, Plan};
 use toolglot_parsers::{Family, Program, Registry, SessionOptions};
 
@@ -211,7 +210,6 @@ impl Parser for DynamoJail {
 /// One chunk of a chat completion; `None` ends the stream.
 fn response(text: Option<String>) -> Annotated<CreateChatCompletionStreamResponse> {
     let finish_reason = text.is_none().then_some(DynamoFinish::Stop);
-    #[expect(deprecated, reason = "the struct has no default")]
     let choice = ChatChoiceStream {
         index: 0,
         delta: ChatCompletionStreamResponseDelta {

@@ -26,7 +26,13 @@ enum Bench {
     /// Compile times, masks and accepts of our engine, llguidance and XGrammar, as Markdown
     Masks(MasksArgs),
     /// The streaming parser beside those of other engines, and its worst cases, as Markdown
-    Parse,
+    Parse(ParseArgs),
+}
+
+#[derive(clap::Args)]
+struct ParseArgs {
+    /// What to run: `json`, `xml`, `ours`; without any, all
+    parts: Vec<String>,
 }
 
 #[derive(clap::Args)]
@@ -44,14 +50,15 @@ struct MasksArgs {
 pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     match &args.what {
         Bench::Masks(args) => masks(args),
-        Bench::Parse => parse(),
+        Bench::Parse(args) => parse(args),
     }
 }
 
 /// A workspace of its own, with its own target folder.
-fn parse() -> Result<()> {
+fn parse(args: &ParseArgs) -> Result<()> {
     let mut command = Command::new(env!("CARGO"));
-    run(command.current_dir(root().join("bench/parse")).args(["run", "--quiet", "--release", "--locked"]))
+    command.current_dir(root().join("bench/parse")).args(["run", "--quiet", "--release", "--locked", "--"]);
+    run(command.args(&args.parts))
 }
 
 fn masks(args: &MasksArgs) -> Result<()> {
