@@ -10,6 +10,7 @@ use toolglot::sampler::{RepetitionDetection, SamplingParams};
 use toolglot::{Channel, Event, Registry, SessionSettings, Turn};
 use toolglot_mlx::Finish;
 
+use super::grammar::Spacing;
 use crate::input::{MessageArgs, ToolArgs};
 use crate::output::Output;
 use crate::turn::{Engine, Progress, Question, reason_text};
@@ -81,6 +82,9 @@ pub(crate) struct TurnArgs {
     /// Stop when a pattern of up to N tokens comes three times in a row
     #[arg(long, value_name = "N")]
     stop_repetition: Option<usize>,
+    /// How much white space the masks leave to the model
+    #[arg(long, value_enum, default_value_t)]
+    spacing: Spacing,
     /// Do not constrain the output, to see what the model does by itself
     #[arg(long)]
     pub(crate) no_constrain: bool,
@@ -96,6 +100,7 @@ impl TurnArgs {
     pub(crate) fn settings(&self) -> SessionSettings {
         SessionSettings {
             constrain: !self.no_constrain,
+            spacing: self.spacing.into(),
             stop: self.stop.clone(),
             stop_ids: self.stop_id.clone(),
             include_stop: self.include_stop,

@@ -74,7 +74,7 @@ struct GrammarOf {
 
 /// White space in the grammar of a family.
 #[derive(Clone, Copy, Default, clap::ValueEnum)]
-enum Spacing {
+pub(crate) enum Spacing {
     /// What parsers read alike, within bounds
     #[default]
     Flexible,
