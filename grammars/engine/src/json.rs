@@ -3,7 +3,8 @@
 //! Strict spelling: literals as Python's `json.dumps(ensure_ascii=False)` writes them, integers without fraction or
 //! exponent, declared keys unescaped; where strings may stand in either kind of quotes, so may constants and keys.
 //! Everything the schema says about *values* is enforced exactly, or refused with
-//! the place and the keyword. Undeclared keys may repeat: readers of JSON take the last.
+//! the place and the keyword. Undeclared keys may repeat: readers of JSON take the last, and one that
+//! is wanted counts as it was written (JSON Schema leaves open what repeated keys mean).
 
 mod counted;
 

@@ -15,8 +15,8 @@
 //! - references to other documents, and `$dynamicRef` whose target depends on who refers;
 //! - `uniqueItems` over items that are not a finite set of scalars;
 //! - patterns with look-behind, back-references, word boundaries, or look-ahead anywhere but at the start;
-//! - `not`, `if` and overlapping `oneOf` where the difference has no finite form, most often because "some undeclared
-//!   property is wrong" would have to be said; `minContains` and `maxContains` are counted exactly;
+//! - `not`, `if` and overlapping `oneOf` where the difference has no finite form: more than four ways in which some
+//!   undeclared property has to be wrong, the opposite of `uniqueItems`, some wrong item behind a prefix;
 //! - the formats `regex` and `idn-hostname`. Others are enforced; host names leave out punycode (`xn--`), those in
 //!   `idn-email` hold letters that need no rules of their own, and `time` allows leap seconds in UTC only, because the
 //!   rest is not a regular language. A name that nobody defined says nothing, and is noted.
