@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use cpu_time::ThreadTime;
@@ -19,6 +20,20 @@ use toolglot_format::{Event, FinishReason, Piece, Plan};
 use toolglot_parsers::{Family, Program, Registry, SessionOptions};
 
 use crate::inputs::{Wire, schema};
+
+/// A reading that takes longer by the clock is broken off.
+const BREAK_OFF: Duration = Duration::from_secs(8);
+
+/// The reading took longer than [`BREAK_OFF`].
+#[derive(Debug, thiserror::Error)]
+#[error("broken off after {} s", BREAK_OFF.as_secs())]
+pub(crate) struct TooSlow;
+
+/// The pieces of an output, until time is up.
+fn in_time<T>(pieces: impl IntoIterator<Item = T>) -> impl Iterator<Item = Result<T, TooSlow>> {
+    let start = Instant::now();
+    pieces.into_iter().map(move |piece| if start.elapsed() < BREAK_OFF { Ok(piece) } else { Err(TooSlow) })
+}
 
 /// A call as a parser gives it: name and arguments.
 pub(crate) type Call = (String, String);
@@ -142,8 +157,8 @@ impl Parser for Smg {
             return Ok(calls.into_iter().map(|call| (call.function.name, call.function.arguments)).collect());
         }
         let mut calls: Vec<Call> = Vec::new();
-        for chunk in chunks {
-            for item in block_on(parser.parse_incremental(chunk, &self.tools))?.calls {
+        for chunk in in_time(chunks) {
+            for item in block_on(parser.parse_incremental(chunk?, &self.tools))?.calls {
                 match item.name {
                     Some(name) => calls.push((name, item.parameters)),
                     None => {
@@ -189,7 +204,12 @@ impl Parser for DynamoJail {
             .tool_call_parser(dynamo_name(wire))
             .tool_definitions(dynamo_tools())
             .build();
-        let output: Vec<_> = block_on(jail.apply(futures::stream::iter(input)).collect());
+        let start = Instant::now();
+        let in_time = futures::stream::iter(in_time(input).map_while(Result::ok));
+        let output: Vec<_> = block_on(jail.apply(in_time).collect());
+        if start.elapsed() >= BREAK_OFF {
+            return Err(TooSlow.into());
+        }
         let mut calls: Vec<Call> = Vec::new();
         let choices = output.into_iter().filter_map(|one| one.data?.choices.into_iter().next());
         for call in choices.flat_map(|choice| choice.delta.tool_calls.unwrap_or_default()) {
@@ -282,8 +302,8 @@ impl Parser for DynamoV2 {
                 }
             }
         };
-        for chunk in chunks {
-            take(parser.push(chunk)?);
+        for chunk in in_time(chunks) {
+            take(parser.push(chunk?)?);
         }
         take(parser.finish()?);
         Ok(calls)

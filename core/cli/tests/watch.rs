@@ -49,16 +49,22 @@ fn a_changed_file_is_checked_again() {
         }
         text
     };
+    // In one step, so that no half-written file is seen.
+    let save = |text: String| {
+        let new = scratch.path().join("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, home.join("family.toml")).unwrap();
+    };
     let first = until("6 cases");
     assert!(first.contains("acme: snapshot `cases`\n  nothing is accepted yet"), "{first}");
     let family = fs::read_to_string(home.join("family.toml")).unwrap();
-    fs::write(home.join("family.toml"), family.replace("[turn]", "[turns]")).unwrap();
+    save(family.replace("[turn]", "[turns]"));
     let broken = until("kept as it was");
     assert!(broken.contains("family.toml: TOML parse error at line"), "{broken}");
-    fs::write(home.join("family.toml"), family.replace("@end", "@done")).unwrap();
+    save(family.replace("@end", "@done"));
     let changed = until("6 cases");
     assert!(changed.contains("acme: case `single`"), "{changed}");
-    fs::write(home.join("family.toml"), family).unwrap();
+    save(family);
     let mended = until("6 cases");
     assert!(!mended.contains("acme: case"), "{mended}");
 }

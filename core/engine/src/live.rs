@@ -34,7 +34,8 @@ impl LiveRegistry {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, registry: Registry) {
+    /// Takes these families instead.
+    pub fn set(&self, registry: Registry) {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(registry);
     }
 }

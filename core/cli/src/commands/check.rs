@@ -35,20 +35,28 @@ pub(crate) struct Args {
 const INTERVAL: Duration = Duration::from_millis(300);
 
 pub(crate) fn run(args: &Args, registry: Registry, out: &mut Output) -> Result<ExitCode> {
+    // From before the folders are read, so that no change falls between.
+    let live = Arc::new(LiveRegistry::new(registry.clone()));
+    let watcher = args.watch.then(|| Watcher::of_folders(live.clone(), args.places.clone()));
     let (bench, ids, findings) = Bench::of_places(registry, &args.places).map_err(|why| anyhow!(why))?;
     let mut samples = Samples::default();
     samples.count = args.samples.or(samples.count);
     samples.seed = args.seed.unwrap_or(samples.seed);
     let checks = Checks { samples, ..Checks::default() };
+    live.set(bench.registry().clone());
     let reports = bench.check(&ids, &checks);
     let code = tell(&findings, &reports, out)?;
-    if args.watch { watch(&args.places, bench, &checks, out) } else { Ok(code) }
+    watcher.map_or(Ok(code), |watcher| watch(watcher, &live, bench, &checks, out))
 }
 
 /// Checks what changes.
-fn watch(places: &[PathBuf], mut bench: Bench, checks: &Checks, out: &mut Output) -> Result<ExitCode> {
-    let live = Arc::new(LiveRegistry::new(bench.registry().clone()));
-    let mut watcher = Watcher::of_folders(live.clone(), places.to_vec());
+fn watch(
+    mut watcher: Watcher,
+    live: &LiveRegistry,
+    mut bench: Bench,
+    checks: &Checks,
+    out: &mut Output,
+) -> Result<ExitCode> {
     loop {
         std::thread::sleep(INTERVAL);
         for change in watcher.poll() {
