@@ -166,13 +166,12 @@ fn growth(parser: &Toolglot, wire: Wire) -> Result<()> {
             bail!("a {} call of {size} bytes in pieces of {chunk} is not read as it was written", wire.name())
         }
     };
-    let times = GROWTH.map(|size| time(size, 4));
-    let mut first = None;
-    for each in times {
-        let each = each?;
-        print!(" {each:.2} ({:.2}×) |", each / *first.get_or_insert(each));
+    let (mut first, mut largest) = (None, 0.0);
+    for size in GROWTH {
+        largest = time(size, 4)?;
+        print!(" {largest:.2} ({:.2}×) |", largest / *first.get_or_insert(largest));
     }
-    println!(" {:.0} | {:.0} |", time(MEBI, 4)? * 4.0, time(MEBI, 1)?);
+    println!(" {:.0} | {:.0} |", largest * 4.0, time(MEBI, 1)?);
     Ok(())
 }
 

@@ -17,15 +17,7 @@ pub(crate) fn as_read(node: &Format) -> Format {
     };
     match node {
         Format::Seq(nodes) => Format::Seq(nodes.iter().map(option).collect()),
-        Format::Alt(nodes) => Format::Alt(
-            nodes
-                .iter()
-                .map(|node| match node {
-                    Format::Lenient(inner) => as_read(inner),
-                    node => as_read(node),
-                })
-                .collect(),
-        ),
+        Format::Alt(nodes) => Format::Alt(nodes.iter().map(|node| as_read(bare(node))).collect()),
         Format::Opt(inner) | Format::Lenient(inner) => Format::Opt(boxed(inner)),
         Format::Call(inner) => Format::Call(boxed(inner)),
         Format::Rep(rep) => Format::Rep(Rep {
@@ -44,6 +36,14 @@ pub(crate) fn as_read(node: &Format) -> Format {
     }
 }
 
+/// What a lenient node holds; any other node as it is.
+fn bare(node: &Format) -> &Format {
+    match node {
+        Format::Lenient(inner) => inner,
+        node => node,
+    }
+}
+
 /// One parameter: what stands in front of its key has to stay the same.
 fn parameter(node: &Format) -> Format {
     match node {
@@ -55,15 +55,7 @@ fn parameter(node: &Format) -> Format {
             });
             Format::Seq(nodes[..key].iter().cloned().chain(behind).collect())
         }
-        Format::Alt(nodes) => Format::Alt(
-            nodes
-                .iter()
-                .map(|node| match node {
-                    Format::Lenient(inner) => parameter(inner),
-                    node => parameter(node),
-                })
-                .collect(),
-        ),
+        Format::Alt(nodes) => Format::Alt(nodes.iter().map(|node| parameter(bare(node))).collect()),
         node => node.clone(),
     }
 }

@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         time / ours.len().max(1) as u32
     );
     if !published.is_empty() {
-        compare_templates(args, (&registry, &own), &published, &conversations, &variables, &python);
+        compare_templates(args, &registry, &published, &python, &ours);
     }
     Ok(())
 }
@@ -148,18 +148,7 @@ fn compare_engines(
     let mut totals = [Tally::default(), Tally::default()];
     println!("{:<66}{}", "template (our engine against jinja2)", Tally::HEAD);
     for name in sources.keys() {
-        let mut tally = Tally::default();
-        let mut shown = !args.diff;
-        let mut keys: Vec<&Key> = python.keys().filter(|k| k.0 == *name).collect();
-        keys.sort();
-        for key in keys {
-            let (theirs, our) = (&python[key], &ours[key]);
-            let good = tally.add(theirs, our);
-            if !good && !shown {
-                shown = true;
-                show_difference(key, theirs, our);
-            }
-        }
+        let tally = tally(args, python, name, ours, name);
         println!("{name:<66}{tally}");
         totals[usize::from(name.starts_with("our "))].merge(&tally);
     }
@@ -173,14 +162,35 @@ fn compare_engines(
     }
 }
 
+/// jinja2's renders of one template beside ours of another, or of the same.
+fn tally(
+    args: &Args,
+    python: &HashMap<Key, Outcome>,
+    theirs: &str,
+    ours: &HashMap<Key, Outcome>,
+    our: &str,
+) -> Tally {
+    let mut tally = Tally::default();
+    let mut shown = !args.diff;
+    let mut keys: Vec<&Key> = python.keys().filter(|key| key.0 == theirs).collect();
+    keys.sort();
+    for key in keys {
+        let (theirs, ours) = (&python[key], &ours[&(our.to_owned(), key.1.clone(), key.2)]);
+        if !tally.add(theirs, ours) && !shown {
+            shown = true;
+            show_difference(key, theirs, ours);
+        }
+    }
+    tally
+}
+
 /// Which family each published template is detected as, and how our template of that family renders beside it.
 fn compare_templates(
     args: &Args,
-    (registry, own): (&Registry, &BTreeMap<String, String>),
+    registry: &Registry,
     published: &BTreeMap<String, String>,
-    conversations: &[Json],
-    variables: &Json,
     python: &HashMap<Key, Outcome>,
+    ours: &HashMap<Key, Outcome>,
 ) {
     println!("\n{:<66}{:<18}{}", "published template", "detected family", Tally::HEAD);
     let mut total = Tally::default();
@@ -201,20 +211,7 @@ fn compare_templates(
         };
         found += 1;
         let id = &family.manifest().id;
-        let Some(template) = own.get(id) else { continue };
-        let template = BTreeMap::from([(id.clone(), template.clone())]);
-        let ours = with_ours(&template, conversations, variables, MessageShape::AsGiven);
-        let mut tally = Tally::default();
-        let mut keys: Vec<&Key> = ours.keys().collect();
-        keys.sort();
-        let mut shown = !args.diff;
-        for key in keys {
-            let theirs = &python[&(name.clone(), key.1.clone(), key.2)];
-            if !tally.add(theirs, &ours[key]) && !shown {
-                shown = true;
-                show_difference(key, theirs, &ours[key]);
-            }
-        }
+        let tally = tally(args, python, name, ours, &own_name(id));
         println!("{name:<66}{id:<18}{tally}");
         total.merge(&tally);
     }
