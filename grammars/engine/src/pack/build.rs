@@ -6,7 +6,7 @@
 
 use super::Exits;
 use crate::GrammarError;
-use crate::automaton::utf8;
+use crate::automaton::{LazyDfa, utf8};
 use crate::machine::ByteSet;
 use crate::mask::set;
 use crate::terminal::Terminal;
@@ -77,6 +77,22 @@ fn at_cost(by_cost: &mut Vec<Vec<u32>>, cost: u32) -> &mut Vec<u32> {
 
 /// First bytes of characters beyond ASCII.
 const LEADS: std::ops::RangeInclusive<u8> = 0xc2..=0xf4;
+
+/// The bytes that may go on a character from a place within it, one of each class, with the places behind them.
+fn continuations(dfa: &LazyDfa, place: u32) -> impl Iterator<Item = (u8, u32)> {
+    let mut byte = 0x7fu8;
+    std::iter::from_fn(move || {
+        while byte < 0xbf {
+            byte += 1;
+            if let Some(place) = utf8::step(place, byte) {
+                let (first, last) = dfa.class(byte);
+                byte = last;
+                return Some((first, place));
+            }
+        }
+        None
+    })
+}
 
 impl<'a> Build<'a> {
     pub(super) fn new(terminal: &'a Terminal, vocabulary: &'a Vocabulary) -> Build<'a> {
@@ -180,13 +196,8 @@ impl<'a> Build<'a> {
                 }
                 continue;
             }
-            let mut byte = 0x7fu8;
-            while byte < 0xbf {
-                byte += 1;
-                let class = dfa.class(byte);
-                let Some(place) = utf8::step(place, byte) else { continue };
-                byte = class.1;
-                match dfa.step(at, class.0)? {
+            for (byte, place) in continuations(dfa, place) {
+                match dfa.step(at, byte)? {
                     Some(target) if places.contains(&(target.state, place)) => {}
                     Some(target) => places.push((target.state, place)),
                     None => return Ok(false),
@@ -303,12 +314,7 @@ impl<'a> Build<'a> {
             if dfa.accepts(at) || places.len() > 8 {
                 return Ok(false);
             }
-            let mut byte = 0x7fu8;
-            while byte < 0xbf {
-                byte += 1;
-                let class = dfa.class(byte);
-                let Some(place) = utf8::step(place, byte) else { continue };
-                byte = class.1;
+            for (byte, place) in continuations(dfa, place) {
                 match dfa.step(at, byte)? {
                     Some(target) if place == utf8::BOUNDARY && target.state == to => {}
                     Some(target) if place != utf8::BOUNDARY => {
