@@ -163,7 +163,8 @@ mod tests {
     use axum::http::{Request, StatusCode};
     use http_body_util::BodyExt;
     use tokio::sync::mpsc;
-    use toolglot::{Channel, Event};
+    use toolglot::grammar::Spacing;
+    use toolglot::{Channel, Event, SessionSettings};
     use tower::ServiceExt;
 
     use super::*;
@@ -182,7 +183,11 @@ mod tests {
                 return Err(EngineError::Invalid("temperature 9 is too hot".into()));
             }
             let (send, receive) = mpsc::channel(1);
-            let text = format!("{:?}", request.settings.stop);
+            let SessionSettings { stop, spacing, .. } = request.settings;
+            let text = match spacing {
+                Spacing::Flexible => format!("{stop:?}"),
+                other => format!("{stop:?} {other:?}"),
+            };
             tokio::spawn(async move {
                 let mut updates = vec![Update::Event(Event::Text { channel: Channel::Content, text })];
                 if let Some(tool) = request.plan.tools.first() {
@@ -236,6 +241,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn hands_on_how_much_white_space_is_left_to_the_model() {
+        for (name, known) in [("family", "Family"), ("compact", "Compact")] {
+            let mut body = request();
+            body["spacing"] = json!(name);
+            let (status, body) = post(body).await;
+            assert_eq!(status, StatusCode::OK, "{body}");
+            let body: Value = serde_json::from_str(&body).unwrap();
+            let content = body["choices"][0]["message"]["content"].as_str().unwrap();
+            assert!(content.ends_with(known), "{content}");
+        }
+    }
+
+    #[tokio::test]
     async fn streams_the_same_turn() {
         let mut body = request();
         body["stream"] = json!(true);
@@ -260,6 +278,7 @@ mod tests {
             ("model", json!("gpt"), "model"),
             ("tool_choice", json!("always"), "tools"),
             ("messages", json!([]), "messages"),
+            ("spacing", json!("wide"), "spacing"),
         ];
         for (field, value, param) in refusals {
             let mut body = request();

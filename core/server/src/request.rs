@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use toolglot::grammar::Spacing;
 use toolglot::{Plan, SessionSettings};
 
 use crate::error::ApiError;
@@ -37,11 +38,12 @@ struct Body {
     include_stop_str_in_output: bool,
     chat_template_kwargs: Option<Map<String, Value>>,
     reasoning_effort: Option<String>,
+    spacing: Option<String>,
     n: Option<u32>,
 }
 
 /// The names of [`Body`]'s fields.
-const HONOURED: [&str; 22] = [
+const HONOURED: [&str; 23] = [
     "model",
     "messages",
     "tools",
@@ -63,6 +65,7 @@ const HONOURED: [&str; 22] = [
     "include_stop_str_in_output",
     "chat_template_kwargs",
     "reasoning_effort",
+    "spacing",
     "n",
 ];
 
@@ -120,6 +123,7 @@ pub(crate) fn parse(body: &[u8], served: &str) -> Result<Parsed, ApiError> {
         variables.entry("reasoning_effort").or_insert(effort.into());
     }
     let settings = SessionSettings {
+        spacing: body.spacing.as_deref().map_or(Ok(Spacing::default()), spacing)?,
         stop: match body.stop {
             Stop::None => Vec::new(),
             Stop::One(stop) => vec![stop],
@@ -153,4 +157,17 @@ pub(crate) fn parse(body: &[u8], served: &str) -> Result<Parsed, ApiError> {
         stream: body.stream,
         include_usage: body.stream_options.is_some_and(|options| options.include_usage),
     })
+}
+
+/// How much white space the masks leave to the model.
+fn spacing(name: &str) -> Result<Spacing, ApiError> {
+    match name {
+        "flexible" => Ok(Spacing::Flexible),
+        "family" => Ok(Spacing::Family),
+        "compact" => Ok(Spacing::Compact),
+        _ => {
+            let why = format!("`{name}` is none of `flexible`, `family` and `compact`");
+            Err(ApiError::invalid(Some("spacing"), why))
+        }
+    }
 }
