@@ -235,6 +235,13 @@ pub struct ElementsArgs {
     pub item: String,
 }
 
+impl MemberValue {
+    /// Whether the call's name stands here.
+    pub fn is_name(&self) -> bool {
+        matches!(self, MemberValue::Name | MemberValue::OfferedName)
+    }
+}
+
 impl ElementsArgs {
     /// Whether a key can be the name of an element.
     pub fn is_name(key: &str) -> bool {
@@ -296,6 +303,10 @@ pub struct Member {
 pub enum MemberValue {
     /// The tool's name as a JSON string.
     Name,
+    /// The same, where nothing but the object shows that it is a call. Lenient: the object is text unless it stands
+    /// at the beginning of a line of content, its first key is one of its members, it has arguments, and the name
+    /// is that of a tool on offer (any name where no tools are known). Behind another call any name will do.
+    OfferedName,
     /// The arguments as a JSON object.
     Args,
     /// The call's id as a JSON string.

@@ -50,6 +50,9 @@ fn check(node: &Format, path: &str, place: Place) -> Result<(), FormatError> {
             return fail("this node belongs inside the `param` of tagged arguments");
         }
         Format::Key(key) if key.header.is_some() => return fail("a parameter's name has no header"),
+        Format::Key(key) if key.offered => {
+            return fail("a parameter is not on offer; `offered` is for tools");
+        }
         Format::Name(name) if name.doubled.as_deref() == Some("") => return fail("`doubled` is empty"),
         Format::Name(name) if !name.only.is_empty() && (name.header.is_some() || name.escape.is_some()) => {
             return fail("a name limited by `only` has neither `header` nor `escape`");
@@ -64,10 +67,12 @@ fn check(node: &Format, path: &str, place: Place) -> Result<(), FormatError> {
         }
         Format::Call(_) if place != Place::Turn => return fail("a call stands inside a call"),
         Format::Call(body) => {
-            if !body.any(&mut |node| matches!(node, Format::Name(_)) || holds(node, &MemberValue::Name)) {
+            if !body.any(&mut |node| matches!(node, Format::Name(_)) || holds(node, &MemberValue::is_name)) {
                 return fail("a call needs a `name`, or an `object` with a member that is one");
             }
-            if !body.any(&mut |node| matches!(node, Format::Args(_)) || holds(node, &MemberValue::Args)) {
+            if !body.any(&mut |node| {
+                matches!(node, Format::Args(_)) || holds(node, &|value| *value == MemberValue::Args)
+            }) {
                 return fail("a call needs `args`, or an `object` with a member that is them");
             }
         }
@@ -229,11 +234,11 @@ fn wrong_order(node: &Format) -> Option<(&'static str, &'static str)> {
     node.children().into_iter().find_map(wrong_order)
 }
 
-fn holds(node: &Format, wanted: &MemberValue) -> bool {
-    fn member_holds(value: &MemberValue, wanted: &MemberValue) -> bool {
+fn holds(node: &Format, wanted: &dyn Fn(&MemberValue) -> bool) -> bool {
+    fn member_holds(value: &MemberValue, wanted: &dyn Fn(&MemberValue) -> bool) -> bool {
         match value {
             MemberValue::Object(members) => members.iter().any(|member| member_holds(&member.is, wanted)),
-            value => value == wanted,
+            value => wanted(value),
         }
     }
     match node {

@@ -20,6 +20,10 @@ pub struct NameNode {
     /// that make a namespace of a name that has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub doubled: Option<String>,
+    /// The parser takes a name of a tool on offer only, any name where no tools are known; with another one there
+    /// is no call. A call may begin with such a name in the middle of content, if a special token follows it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub offered: bool,
 }
 
 /// How characters are written that would end a name.

@@ -84,7 +84,7 @@ fn orders(object: &ObjectNode) -> Vec<Format> {
         from += 1;
     }
     let needed = |members: &Vec<Member>| {
-        let named = |member: &Member| matches!(member.is, toolglot::format::MemberValue::Name);
+        let named = |member: &Member| member.is.is_name();
         !object.members.iter().any(named) || members.iter().any(named)
     };
     let all = out.into_iter().filter(needed);

@@ -9,10 +9,18 @@ use toolglot_schema::{Node, NodeId, Options, Schema, TypeSet};
 
 use super::out::Target;
 use super::{Machine, Mode, is_ws};
-use crate::program::{NameRules, Program, RegionId, RegionKind, Step};
+use crate::program::{Found, NameRules, Program, RegionId, RegionKind, Step, Unmarked};
 
 /// Longest tool name; what is longer is none.
 const MAX_NAME: usize = 256;
+
+/// Most white space between a name that no marker announces and what shows that it is one.
+const MAX_GAP: usize = 16;
+
+/// Whether a tool's name can hold the byte where nothing frames it.
+pub(super) fn is_in_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_-.:/".contains(&byte)
+}
 
 /// What the parser must know of the tools.
 #[derive(Debug)]
@@ -39,6 +47,11 @@ impl Tools {
     /// Whether a planned tool has this name.
     pub(crate) fn is_planned(&self, name: &str) -> bool {
         self.index(name).is_some()
+    }
+
+    /// Whether the text is a name that [`Tools::is_known`], or begins one.
+    fn begins_name(&self, text: &[u8]) -> bool {
+        self.names.is_empty() || self.names.iter().any(|name| name.as_bytes().starts_with(text))
     }
 
     fn index(&self, name: &str) -> Option<usize> {
@@ -151,6 +164,10 @@ pub(crate) struct CallState {
     listed: bool,
     /// It begins a line, or the turn.
     apart: bool,
+    /// The same, with no white space in front of it on the line.
+    pub(crate) at_margin: bool,
+    /// Nothing but framing stands between it and another call.
+    pub(crate) behind_call: bool,
     /// Where text goes on if it does.
     pub(crate) resume: RegionId,
     /// Arguments: nothing yet, an object in the making (and how many keys it has), or done (and whether
@@ -203,11 +220,15 @@ impl Machine {
         self.raw_from = start;
         self.raw.extend_from_slice(held);
         self.raw.extend_from_slice(bytes);
+        // In front of framing, the format says how much there may be.
+        let space = self.raw.iter().take_while(|byte| lead == 0 && is_ws(**byte)).last();
         self.call = Some(CallState {
             index: self.calls,
             start,
             lead,
             listed: false,
+            at_margin: space.map_or(self.out.at_line_start(), |&last| last == b'\n'),
+            behind_call: self.behind_call,
             apart: self.out.at_line_start() || self.raw[..lead].contains(&b'\n') || breaks_line,
             name: None,
             id: None,
@@ -310,6 +331,72 @@ impl Machine {
         call.framed || call.started || call.listed || call.apart || self.in_block || planned()
     }
 
+    /// Whether the name alone shows that this is a call: a tool on offer has it, no tools are known, or the calls
+    /// have begun.
+    pub(super) fn is_on_offer(&self, name: &[u8]) -> bool {
+        let known = || std::str::from_utf8(name).is_ok_and(|name| self.tools.is_known(name));
+        self.call.as_ref().is_some_and(|call| call.behind_call) || known()
+    }
+
+    /// The last word in front of offset `end` of `pending` and `bytes`, where it could be a tool's name: where it
+    /// begins and ends.
+    fn last_word(&self, bytes: &[u8], end: usize) -> Option<(usize, usize)> {
+        let from = self.pending.len();
+        let byte = |i: usize| if i < from { self.pending[i] } else { bytes[i - from] };
+        let run = |end: usize, most: usize, test: fn(u8) -> bool| {
+            (0..end.min(most)).take_while(|back| test(byte(end - 1 - back))).count()
+        };
+        let stop = end - run(end, MAX_GAP + 1, is_ws);
+        let len = run(stop, MAX_NAME + 1, is_in_name);
+        let begin = stop - len;
+        let in_word = |byte: u8| is_in_name(byte) || byte >= 0x80;
+        let apart = match begin.checked_sub(1) {
+            Some(before) => !in_word(byte(before)),
+            None => self.pending_at() == self.behind || !in_word(self.out.last()),
+        };
+        (apart && end - stop <= MAX_GAP && (1..=MAX_NAME).contains(&len)).then_some((begin, stop))
+    }
+
+    /// Where the text in hand, of which all after `end` may belong to a literal, ends in what may be the name of an
+    /// unmarked call.
+    pub(super) fn unmarked_tail(&self, bytes: &[u8], end: usize) -> Option<usize> {
+        let (begin, stop) = self.last_word(bytes, end)?;
+        let word: Vec<u8> = self.pending.iter().chain(bytes).take(stop).skip(begin).copied().collect();
+        let goes_on = stop == self.pending.len() + bytes.len();
+        let fits = if goes_on { self.tools.begins_name(&word) } else { self.is_name(&word) };
+        fits.then_some(begin)
+    }
+
+    fn is_name(&self, word: &[u8]) -> bool {
+        std::str::from_utf8(word).is_ok_and(|word| self.tools.is_known(word))
+    }
+
+    /// A literal was found in text: where the call begins that it shows the word in front of it to be.
+    pub(super) fn unmarked_call(&self, rules: &Unmarked, bytes: &[u8], found: Found) -> Option<usize> {
+        let literal = self.pending.iter().chain(bytes).take(found.end).skip(found.start);
+        rules.behind.iter().find(|text| literal.clone().eq(text.iter()))?;
+        let (begin, stop) = self.last_word(bytes, found.start)?;
+        let word: Vec<u8> = self.pending.iter().chain(bytes).take(stop).skip(begin).copied().collect();
+        self.is_name(&word).then_some(begin)
+    }
+
+    /// A call begins at offset `begin` of `pending` and `bytes`, with its name; the text in front has been given out.
+    pub(super) fn start_unmarked(
+        &mut self,
+        p: &Program,
+        rules: &Unmarked,
+        begin: usize,
+        bytes: &[u8],
+    ) -> usize {
+        let Mode::In(text) = self.mode else { return bytes.len() };
+        let held = std::mem::take(&mut self.pending);
+        let at = self.at - held.len() as u64 + begin as u64;
+        let (in_held, behind) = (&held[begin.min(held.len())..], &bytes[begin.saturating_sub(held.len())..]);
+        self.start_call(at, in_held, behind, text);
+        self.enter(p, rules.name);
+        self.again(p, held, begin)
+    }
+
     /// The id was read. Whether it is the call's: a second one is none.
     pub(super) fn id(&mut self, id: Vec<u8>, at: u64) -> bool {
         let id = self.decode(id, at);
@@ -345,6 +432,7 @@ impl Machine {
         }
         let Some(name) = &call.name else { return };
         call.started = true;
+        self.behind_call = true;
         self.calls += 1;
         self.weak.clear();
         let known = self.tools.is_known(name);
@@ -582,7 +670,7 @@ impl Machine {
         {
             false
         } else {
-            framed || byte.is_ascii_alphanumeric() || b"_-.:/".contains(&byte)
+            framed || is_in_name(byte)
         };
         if good && self.word.len() < MAX_NAME {
             self.word.push(byte);
@@ -628,7 +716,8 @@ impl Machine {
                 let listed = region.by_name.iter().find(|named| {
                     named.names.is_empty() || named.names.iter().any(|name| name.as_bytes() == word)
                 });
-                let Some(named) = listed.filter(|_| !word.is_empty()) else {
+                let fits = !word.is_empty() && (!rules.offered || self.is_on_offer(&word));
+                let Some(named) = listed.filter(|_| fits) else {
                     return self.leave_word(p, id, end);
                 };
                 next = named.then;

@@ -28,7 +28,7 @@ use toolglot_format::{Channel, Event, FinishReason, Piece, Plan};
 use crate::program::{Program, RegionId, RegionKind, Scan, Search, StateId};
 use crate::{Session, SessionOptions};
 use args::ArgsState;
-use call::CallState;
+use call::{CallState, is_in_name};
 pub(crate) use call::{Place, Tools};
 use elements::ElementsState;
 pub(crate) use escape::{escape, quote};
@@ -80,6 +80,8 @@ struct Machine {
     behind: u64,
     /// A marker was read since the last text.
     in_block: bool,
+    /// A call was told of since the last text.
+    behind_call: bool,
     /// The last text, where text that looked like a call goes on.
     resume: RegionId,
     /// A name, id or key in the making.
@@ -144,6 +146,7 @@ impl Parser {
             weak_channel: Channel::Content,
             behind: 0,
             in_block: false,
+            behind_call: false,
             resume: program.states[0].unfit,
             word: Vec::new(),
             junk_from: None,
@@ -256,8 +259,10 @@ impl Machine {
         let target = match self.steady {
             Steady::No => return false,
             Steady::Text(region, channel) => {
-                let ends_in_ws = bytes.last().copied().is_some_and(is_ws);
-                if ends_in_ws && p.regions[usize::from(region)].ws || !free_of_literals(region) {
+                let last = bytes[bytes.len() - 1];
+                let rules = &p.regions[usize::from(region)];
+                let waits = rules.ws && is_ws(last) || rules.unmarked.is_some() && is_in_name(last);
+                if waits || !free_of_literals(region) {
                     return false;
                 }
                 Target::Text(channel)

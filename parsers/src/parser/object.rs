@@ -47,6 +47,10 @@ pub(super) struct ObjectState {
     value_at: u64,
     /// A member that the format does not name holds an object: the arguments, perhaps.
     strange: bool,
+    /// Nothing but the object shows that it is a call; see [`MemberValue::OfferedName`].
+    unmarked: bool,
+    /// It is none.
+    refused: bool,
 }
 
 /// The members of the object at `path`.
@@ -70,11 +74,20 @@ impl Machine {
         let mut i = 0;
         while let Some(&byte) = bytes.get(i) {
             let at = self.at + i as u64;
+            if self.object.refused {
+                self.give_back(p, at);
+                return i;
+            }
             match self.object.at {
                 At::Start | At::KeyOrEnd | At::Colon | At::Value | At::After if is_ws(byte) => i += 1,
                 At::Start if byte == b'{' => {
                     self.object.at = At::KeyOrEnd;
                     i += 1;
+                    let shown = self.call.as_ref().is_none_or(|call| call.framed || call.behind_call);
+                    self.object.unmarked =
+                        !shown && members.iter().any(|member| member.is == MemberValue::OfferedName);
+                    self.object.refused =
+                        self.object.unmarked && self.call.as_ref().is_some_and(|call| !call.at_margin);
                 }
                 At::KeyOrEnd | At::After if byte == b'}' => {
                     i += 1;
@@ -179,6 +192,9 @@ impl Machine {
                     std::iter::once(&member.key).chain(&member.aliases).any(|key| key.as_bytes() == word)
                 });
                 self.object.at = At::Colon;
+                let first =
+                    self.call.as_ref().is_some_and(|call| call.name.is_none() && call.args == CallArgs::None);
+                self.object.refused |= self.object.unmarked && first && self.object.member.is_none();
             }
             At::Name => {
                 let word = std::mem::take(&mut self.object.word);
@@ -186,10 +202,14 @@ impl Machine {
                 if word.is_empty() {
                     return;
                 }
+                if self.object.unmarked && !self.is_on_offer(&word) {
+                    self.object.refused = true;
+                    return;
+                }
                 self.name(word, at);
                 let Some(call) = &self.call else { return };
                 let planned = call.name.as_ref().is_some_and(|name| self.tools.is_planned(name));
-                if call.framed || planned || call.args != CallArgs::None {
+                if call.framed || planned && !self.object.unmarked || call.args != CallArgs::None {
                     self.confirm_name();
                 }
             }
@@ -248,7 +268,7 @@ impl Machine {
         self.object.value_at = at;
         let member = self.object.member;
         match member.and_then(|member| level.get(member)).map(|member| &member.is) {
-            Some(MemberValue::Name) if quoted && !named => {
+            Some(MemberValue::Name | MemberValue::OfferedName) if quoted && !named => {
                 self.object.at = At::Name;
                 self.object.quote = byte;
                 1
@@ -276,7 +296,9 @@ impl Machine {
                 self.confirm_name();
                 0
             }
-            _ => {
+            other => {
+                self.object.refused |=
+                    self.object.unmarked && !named && other == Some(&MemberValue::OfferedName);
                 self.object.at = At::Skip;
                 self.inner.reset();
                 0
@@ -290,7 +312,7 @@ impl Machine {
             let has_args = call.args != CallArgs::None;
             let planned = call.name.as_ref().is_some_and(|name| self.tools.is_planned(name));
             if !call.framed && !call.started {
-                if call.name.is_some() && (has_args || planned) {
+                if call.name.is_some() && (has_args || planned && !self.object.unmarked) {
                     self.confirm_name();
                 } else {
                     return self.give_back(p, at);

@@ -89,6 +89,11 @@ impl Out {
         self.decode(target, bytes, at);
     }
 
+    /// The last byte of content; a line break where there is none yet.
+    pub(crate) fn last(&self) -> u8 {
+        self.last
+    }
+
     /// Whether content ends with a line break, or there is none yet.
     pub(crate) fn at_line_start(&self) -> bool {
         self.last == b'\n'

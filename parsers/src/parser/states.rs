@@ -173,6 +173,7 @@ impl Machine {
             RegionKind::Text(_) => {
                 self.resume = region;
                 self.in_block = false;
+                self.behind_call = false;
                 self.no_call(self.pending_at());
             }
             RegionKind::Junk => {}

@@ -2,6 +2,7 @@
 
 use toolglot_format::{Channel, MalformedReason};
 
+use super::call::is_in_name;
 use super::out::Target;
 use super::{Machine, Steady, is_ws};
 use crate::program::{Program, RegionId, Step};
@@ -30,7 +31,8 @@ impl Machine {
         let from = self.pending.len();
         let ends_in_ws = region.ws && bytes.last().copied().is_some_and(is_ws);
         let first = if from == 0 { scan.skip(bytes) } else { 0 };
-        if first == bytes.len() && !ends_in_ws {
+        let named = region.unmarked.is_some() && is_in_name(bytes[bytes.len() - 1]);
+        if first == bytes.len() && !ends_in_ws && !named {
             // Most chunks of plain text.
             self.out.bytes(Target::Text(channel), bytes, self.at);
             self.steady = Steady::Text(id, channel);
@@ -38,12 +40,24 @@ impl Machine {
         }
         match self.search.run_from(scan, bytes, from, first) {
             Step::Found(found) => {
+                if let Some(rules) = &region.unmarked
+                    && let Some(begin) = self.unmarked_call(rules, bytes, found)
+                {
+                    self.emit(channel, bytes, begin);
+                    return self.start_unmarked(p, rules, begin, bytes);
+                }
                 let action = &p.actions[usize::from(found.action)];
                 let end = if action.ws { self.trim_end(bytes, found.start) } else { found.start };
                 self.emit(channel, bytes, end);
                 self.reach(p, found, end, bytes)
             }
             Step::More(hold) => {
+                let name = region.unmarked.as_ref().and_then(|_| self.unmarked_tail(bytes, hold));
+                if let Some(begin) = name {
+                    self.emit(channel, bytes, begin);
+                    self.hold(bytes, begin, begin);
+                    return bytes.len();
+                }
                 let end = if region.ws { self.trim_end(bytes, hold) } else { hold };
                 self.emit(channel, bytes, end);
                 self.hold(bytes, end, hold);

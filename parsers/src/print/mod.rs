@@ -416,7 +416,7 @@ impl Printer<'_> {
             out.text(&string(&member.key));
             out.text(&notation.key);
             match &member.is {
-                MemberValue::Name => out.text(&string(&call.name)),
+                MemberValue::Name | MemberValue::OfferedName => out.text(&string(&call.name)),
                 MemberValue::Args => self.json(call, notation, out)?,
                 MemberValue::Id(node) => out.text(&string(&self.id(node, call)?)),
                 MemberValue::Word(word) => out.text(&string(word)),

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use toolglot_format::{Channel, ElementsArgs, Format, FormatError, Lit, Member, NameNode};
+use toolglot_format::{Channel, ElementsArgs, Format, FormatError, Lit, Member, MemberValue, NameNode};
 
 use super::leaves::{Edge, LeafId, LeafKind, Leaves};
 use super::{
     Action, ElementEnd, ElementRules, Entry, Expected, Fallback, Literal, Markers, NameRules, Named, Program,
-    Region, RegionId, RegionKind, State, StateId, To,
+    Region, RegionId, RegionKind, State, StateId, To, Unmarked,
 };
 
 /// More states than any real format has; stops an adversarial one.
@@ -271,6 +271,47 @@ impl Builder<'_> {
         matches!(&self.leaves.all[usize::from(leaf)].kind, LeafKind::Name(node) if node.only.is_empty())
     }
 
+    /// Whether a call may begin with the candidate in text, though no marker announces it.
+    fn is_unmarked(&self, candidate: &Candidate) -> bool {
+        candidate.starts
+            && matches!(&self.leaves.all[usize::from(candidate.leaf)].kind, LeafKind::Name(node) if node.offered)
+    }
+
+    /// Whether nothing but calls without a marker come with the leaf, or with the framing that it is.
+    fn leads_to_unmarked(&self, leaf: LeafId, starts: bool, depth: usize) -> bool {
+        /// More framing in front of such a call than any format has.
+        const DEEPEST: usize = 4;
+        let leaf = &self.leaves.all[usize::from(leaf)];
+        match &leaf.kind {
+            LeafKind::Name(node) => starts && node.offered,
+            LeafKind::Object(members) => {
+                starts && members.iter().any(|member| member.is == MemberValue::OfferedName)
+            }
+            LeafKind::Lit(lit) if lit.spellings().any(|text| is_distinctive(text, lit.special)) => false,
+            LeafKind::Lit(_) | LeafKind::Ws(_) => {
+                let inner = |edge: &Edge| self.leads_to_unmarked(edge.to, edge.starts, depth + 1);
+                depth < DEEPEST && leaf.call.is_none() && !leaf.next.is_empty() && leaf.next.iter().all(inner)
+            }
+            _ => false,
+        }
+    }
+
+    /// The calls that begin with nothing but a name, among what may come in text.
+    fn unmarked(&mut self, candidates: &[Candidate]) -> Option<Unmarked> {
+        let mut leaves: Vec<LeafId> = Vec::new();
+        for candidate in candidates.iter().filter(|candidate| self.is_unmarked(candidate)) {
+            if !leaves.contains(&candidate.leaf) {
+                leaves.push(candidate.leaf);
+            }
+        }
+        let next = if leaves.is_empty() { Vec::new() } else { self.candidates(&leaves) };
+        let spelled = next.iter().flat_map(|candidate| self.spellings(candidate.leaf, false));
+        let behind: Vec<_> =
+            spelled.filter(|(_, special)| *special).map(|(text, _)| text.into_bytes()).collect();
+        (!behind.is_empty())
+            .then(|| Unmarked { name: self.region(Kind::Name, leaves, String::new()), behind })
+    }
+
     /// Regions that a `{` announces.
     fn triggers(&mut self, candidates: &[Candidate]) -> Option<Literal> {
         let first = candidates.iter().find_map(|candidate| {
@@ -385,6 +426,10 @@ impl Builder<'_> {
 
     fn build_state(&mut self, leaves: &[LeafId]) -> State {
         let mut candidates = self.candidates(leaves);
+        if candidates.iter().any(|candidate| self.kind(candidate.leaf) == Some(Kind::Text(false))) {
+            // Text comes; what in it may be such a name shows there.
+            candidates.retain(|candidate| !self.is_unmarked(candidate));
+        }
         // Words beside a free name are told from it when it has ended.
         let name = candidates.iter().find(|candidate| self.is_free_name(candidate.leaf)).cloned();
         let mut words: Vec<LeafId> = Vec::new();
@@ -452,7 +497,16 @@ impl Builder<'_> {
     }
 
     fn build_region(&mut self, key: &RegionKey) -> Region {
-        let candidates = self.candidates(&key.leaves);
+        let mut candidates = self.candidates(&key.leaves);
+        let unmarked = match key.kind {
+            Kind::Text(false) | Kind::Unfit => self.unmarked(&candidates),
+            _ => None,
+        };
+        candidates.retain(|candidate| unmarked.is_none() || !self.is_unmarked(candidate));
+        if key.kind == Kind::Text(true) {
+            // Models think about calls, too.
+            candidates.retain(|candidate| !self.leads_to_unmarked(candidate.leaf, candidate.starts, 0));
+        }
         let exact_ws = key.kind == Kind::Value;
         let mut entries = match key.kind {
             Kind::Unfit => self.literals(&candidates, exact_ws, &is_distinctive),
@@ -512,8 +566,8 @@ impl Builder<'_> {
             }
             (Kind::Unfit, _) => RegionKind::Text(Channel::Content),
             (Kind::Name, Some(LeafKind::Name(node))) => {
-                let NameNode { header, escape, doubled, .. } = node;
-                RegionKind::Name(NameRules { header, escape, doubled })
+                let NameNode { header, escape, doubled, offered, .. } = node;
+                RegionKind::Name(NameRules { header, escape, doubled, offered })
             }
             (Kind::Id, _) => RegionKind::Id,
             (Kind::Key, Some(LeafKind::Key(node))) => RegionKind::Key(node.escape),
@@ -568,7 +622,7 @@ impl Builder<'_> {
             _ => None,
         });
         let done = self.state(&key.leaves);
-        Region { kind, expected: Expected::new(entries), markers, ws, done, by_name }
+        Region { kind, expected: Expected::new(entries), markers, ws, done, by_name, unmarked }
     }
 
     /// Whether the leaf is framing behind which a call must come, such as the bracket of a list of calls.

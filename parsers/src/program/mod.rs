@@ -153,6 +153,17 @@ pub(crate) struct Region {
     pub(crate) done: StateId,
     /// For names: behind the region, by what the name is. The first that lists the name counts.
     pub(crate) by_name: Vec<Named>,
+    /// For text: the calls that may begin in it with nothing but a name.
+    pub(crate) unmarked: Option<Unmarked>,
+}
+
+/// Calls that begin with the name of a tool on offer, in the middle of text.
+#[derive(Debug)]
+pub(crate) struct Unmarked {
+    /// The region of the name.
+    pub(crate) name: RegionId,
+    /// The literals, special tokens all, that show that the word in front of them is one.
+    pub(crate) behind: Vec<Vec<u8>>,
 }
 
 /// What follows a name.
@@ -210,6 +221,8 @@ pub(crate) struct NameRules {
     pub(crate) header: Option<Header>,
     pub(crate) escape: Option<Escape>,
     pub(crate) doubled: Option<String>,
+    /// Only the name of a tool on offer is one.
+    pub(crate) offered: bool,
 }
 
 /// What a literal leads to.

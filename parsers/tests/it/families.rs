@@ -166,3 +166,23 @@ fn a_closing_marker_opens_no_block_of_calls() {
         &[r#"text "abc call defresponse""#],
     );
 }
+
+#[test]
+fn reasoning_is_about_calls_and_makes_none_without_a_marker() {
+    let call = r#"{"name": "now", "arguments": {}}"#;
+    for (family, open, close, thought) in [
+        ("nemotron_deci", "<think>\n", "\n</think>\n\n", format!("I write\n[{call}]\n")),
+        ("mistral", "[THINK]", "[/THINK]", format!("[{call}]")),
+        ("granite3", "<think>", "</think>", format!("[{call}]")),
+        ("laguna", "<think>", "</think>", format!("I write\n{call}")),
+        ("glm47", "<think>", "</think>", "I call now and say so".to_owned()),
+    ] {
+        let thought = thought.trim_end();
+        let thinks = format!("think {thought:?}");
+        check(family, &format!("{open}{thought}{close}Yes."), &[&thinks, r#"text "Yes.""#]);
+    }
+    check("nemotron_deci", &format!("<think>\nhm\n</think>\n\n[{call}]"), &[r#"think "hm""#, "call now {}"]);
+    check("mistral", &format!("[THINK]hm[/THINK][{call}]"), &[r#"think "hm""#, "call now {}"]);
+    check("mistral", "[THINK]hm[/THINK][1] is [2]", &[r#"think "hm""#, r#"text "[1] is [2]""#]);
+    check("granite3", "<think>hm</think>[1] is [2]", &[r#"think "hm""#, r#"text "[1] is [2]""#]);
+}

@@ -12,6 +12,7 @@ mod nodes;
 mod print;
 mod registry;
 mod synthetic;
+mod unmarked;
 mod values;
 
 use serde_json::json;

@@ -42,6 +42,45 @@ pub(crate) fn all() -> Vec<(&'static str, Value, &'static [&'static str])> {
             &["[TOOL_CALLS]", "[", "]", ", ", "\"id\": \"x\""],
         ),
         (
+            // Calls whose marker got lost: a list at the start, an object on a line, a name in front of a token.
+            "unmarked",
+            json!({"seq": [
+                {"lenient": {"seq": [{"ws": ""}, {"lit": "["}, {"rep": {"min": 1, "sep": {"lit": ", "}, "of": {"call":
+                    {"object": {"members": [
+                        {"key": "name", "is": "offered_name"}, {"key": "arguments", "is": "args"},
+                    ]}}}}}, {"lit": "]"}]}},
+                {"rep": {"of": {"alt": [
+                    {"call": {"seq": [
+                        {"alt": [
+                            {"seq": [{"lenient": {"ws": ""}}, special("<call>"), {"name": {}}]},
+                            {"lenient": {"name": {"offered": true}}},
+                        ]},
+                        {"ws": "\n"}, special("<args>"), {"args": {"json": {}}}, special("</call>"),
+                    ]}},
+                    {"lenient": {"call": {"object": {"members": [
+                        {"key": "name", "is": "offered_name"}, {"key": "arguments", "is": "args"},
+                    ]}}}},
+                    content(),
+                ]}}},
+            ]}),
+            &[
+                "<call>",
+                "<args>",
+                "</call>",
+                "now",
+                "now\n<args>{}",
+                "get_weather<args>",
+                "get_",
+                "weather",
+                "[{\"name\": \"",
+                "\n{\"name\": \"now\", \"arguments\": {}}",
+                "{\"arguments\": {\"a\": 1}, \"name\": ",
+                "\n",
+                ", ",
+                "]",
+            ],
+        ),
+        (
             "pythonic",
             json!({"alt": [
                 {"seq": [{"lit": "["}, {"rep": {"of": {"call": {"seq": [

@@ -110,7 +110,7 @@ pub(crate) fn describe(format: &Format, depth: usize, text: &mut String) {
         Format::Object(object) => {
             let members = object.members.iter().filter(|member| !member.optional).map(|member| {
                 let value = match &member.is {
-                    MemberValue::Name => "tool name",
+                    MemberValue::Name | MemberValue::OfferedName => "tool name",
                     MemberValue::Args => "arguments",
                     MemberValue::Id(_) => "call id",
                     MemberValue::Word(word) => word,

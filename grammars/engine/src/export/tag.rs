@@ -227,7 +227,7 @@ impl Writer<'_> {
             let comma = if index > 0 { notation.item.as_str() } else { "" };
             parts.push(text(format!("{comma}{}{}", quoted(&member.key), notation.key)));
             parts.push(match &member.is {
-                MemberValue::Name => text(quoted(&self.tool(tool, "name")?.name)),
+                MemberValue::Name | MemberValue::OfferedName => text(quoted(&self.tool(tool, "name")?.name)),
                 MemberValue::Args => self.arguments(tool, "json")?,
                 // Ids hold nothing that a string would escape.
                 MemberValue::Id(id) => json!({"type": "regex", "pattern": format!("\"(?:{})\"", id.pattern)}),

@@ -355,7 +355,7 @@ impl<'a> Lowering<'a> {
             parts.push(self.b.constant(&style, &member.key));
             parts.push(marks.colon);
             parts.push(match &member.is {
-                MemberValue::Name => {
+                MemberValue::Name | MemberValue::OfferedName => {
                     let (tool, _) = self.tool(tool, "name")?;
                     self.b.constant(&style, &tool.name)
                 }
