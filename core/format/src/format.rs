@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Channel, NameNode, Notation, TypeLit, Words};
+use crate::{Channel, Escape, NameNode, Notation, TypeLit, Words};
 
 /// A node of a family's format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -184,6 +184,9 @@ pub struct ValueNode {
     /// Strings stand as JSON strings in quotes. By default they stand raw, up to the literal that follows;
     /// every other type is JSON in either case.
     pub quoted_strings: bool,
+    /// How characters of the whole value are written that are the markers' own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escape: Option<Escape>,
     /// How arrays and objects are written. Strings inside them stand in quotes.
     #[serde(alias = "spacing")]
     pub notation: Notation,

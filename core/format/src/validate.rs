@@ -96,6 +96,9 @@ fn check(node: &Format, path: &str, place: Place) -> Result<(), FormatError> {
         {
             return fail("bare keys and marked strings stand in `args.json` only");
         }
+        Format::Value(ValueNode { quoted_strings: true, escape: Some(_), .. }) => {
+            return fail("strings in quotes need no `escape`");
+        }
         Format::Value(ValueNode { notation, .. }) if !notation.is_json() => {
             return fail("values between markers are JSON; leave `strings` and `words` out");
         }

@@ -26,34 +26,54 @@ pub struct NameNode {
     pub offered: bool,
 }
 
-/// How characters are written that would end a name.
+/// How characters are written that would end a name or a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Escape {
     /// As in an attribute: `&` and `"` as `&amp;` and `&quot;`. The parser also takes `&lt;`, `&gt;` and
     /// `&apos;`.
     Attribute,
+    /// As in the text of an element: `&`, `<` and `>` as `&amp;`, `&lt;` and `&gt;`. The parser also takes `&quot;`
+    /// and `&apos;`.
+    Xml,
 }
 
-const ENTITIES: [(&str, char); 5] =
-    [("&amp;", '&'), ("&quot;", '"'), ("&lt;", '<'), ("&gt;", '>'), ("&apos;", '\'')];
-
 impl Escape {
-    /// The name as it is written.
-    pub fn write(self, name: &str) -> String {
-        name.replace('&', "&amp;").replace('"', "&quot;")
+    /// What the parser takes, and what it stands for.
+    pub const ENTITIES: [(&str, char); 5] =
+        [("&amp;", '&'), ("&quot;", '"'), ("&lt;", '<'), ("&gt;", '>'), ("&apos;", '\'')];
+
+    /// The text as it is written.
+    pub fn write(self, text: &str) -> String {
+        let escaped = text.replace('&', "&amp;");
+        match self {
+            Escape::Attribute => escaped.replace('"', "&quot;"),
+            Escape::Xml => escaped.replace('<', "&lt;").replace('>', "&gt;"),
+        }
     }
 
-    /// The name that was written. What is no entity stays as it is.
+    /// The text that was written. What is no entity stays as it is.
     pub fn read(self, written: &str) -> String {
+        self.read_with(written, "\"")
+    }
+
+    /// The JSON text that was written. An entity of a quote is one inside a string.
+    pub fn read_json(self, written: &str) -> String {
+        self.read_with(written, "\\\"")
+    }
+
+    fn read_with(self, written: &str, quote: &str) -> String {
         let mut out = String::with_capacity(written.len());
         let mut rest = written;
         while let Some(at) = rest.find('&') {
             out.push_str(&rest[..at]);
             rest = &rest[at..];
-            let known = ENTITIES.iter().find(|(entity, _)| rest.starts_with(entity));
+            let known = Self::ENTITIES.iter().find(|(entity, _)| rest.starts_with(entity));
             let (len, c) = known.map_or((1, '&'), |(entity, c)| (entity.len(), *c));
-            out.push(c);
+            match c {
+                '"' => out.push_str(quote),
+                c => out.push(c),
+            }
             rest = &rest[len..];
         }
         out + rest
@@ -259,6 +279,8 @@ mod tests {
         }
         assert_eq!(escape.write("a&\"b<"), "a&amp;&quot;b<");
         assert_eq!(escape.read("&lt;a&gt; &nbsp; &apos; &"), "<a> &nbsp; ' &");
+        assert_eq!(Escape::Xml.write("a&\"b<>"), "a&amp;\"b&lt;&gt;");
+        assert_eq!(Escape::Xml.read_json("[\"&quot;&amp;quot;\"]"), "[\"\\\"&quot;\"]");
     }
 
     #[test]

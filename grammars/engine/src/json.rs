@@ -15,7 +15,7 @@ use crate::grammar::Expr;
 use crate::terminal::{Pattern, TerminalSpec, TextRules};
 use rustc_hash::FxHashMap;
 use serde_json::Value;
-use toolglot_format::{Keys, Lit, Notation, Strings, Words};
+use toolglot_format::{Escape, Keys, Lit, Notation, Strings, Words};
 use toolglot_schema::{ArrayRules, Node, NodeId, NumberRules, ObjectRules, Schema, StringRules, TypeSet};
 
 /// How JSON is written.
@@ -41,6 +41,8 @@ pub struct JsonStyle {
     pub words: Words,
     /// The words may be JSON's and Python's, whichever `words` says.
     pub both_words: bool,
+    /// How characters are written that the text around has for its own.
+    pub escape: Option<Escape>,
 }
 
 /// White space between the parts of a JSON text.
@@ -69,6 +71,7 @@ impl Default for JsonStyle {
             keys: Keys::Quoted,
             words: Words::Json,
             both_words: false,
+            escape: None,
         }
     }
 }
@@ -143,10 +146,14 @@ impl JsonStyle {
 
     /// Every spelling of a string that quotes leave open; none where strings are marked.
     pub(crate) fn spellings(&self, text: &str) -> Vec<String> {
-        match self.strings {
+        let all = match self.strings {
             Strings::Json => vec![quoted(text, self.escapes)],
             Strings::Python => ['"', '\''].map(|quote| quoted_in(text, Escapes::Python, quote)).to_vec(),
             Strings::Marked(_) => Vec::new(),
+        };
+        match self.escape {
+            Some(escape) => all.iter().map(|text| escape.write(text)).collect(),
+            None => all,
         }
     }
 }
@@ -154,6 +161,10 @@ impl JsonStyle {
 impl GrammarBuilder {
     /// The strings that follow the rules, as they stand in a style.
     pub(crate) fn string(&mut self, style: &JsonStyle, rules: &TextRules) -> Result<Expr, GrammarError> {
+        let written = style.escape.map(|_| rules.clone().escaped());
+        let rules = written.as_ref().unwrap_or(rules);
+        // An escape could spell what stands for another character, and is none.
+        let own = if written.is_some() { Escapes::Minimal } else { style.escapes };
         let mut in_quotes = |escapes: Escapes, quote: u8| {
             let spec = TerminalSpec::JsonString { escapes, quote, rules: rules.clone() };
             let body = self.terminal(&spec)?;
@@ -161,7 +172,7 @@ impl GrammarBuilder {
             Ok::<_, GrammarError>(self.seq(&[open, body]))
         };
         match &style.strings {
-            Strings::Json => in_quotes(style.escapes, b'"'),
+            Strings::Json => in_quotes(own, b'"'),
             Strings::Python => {
                 let ways = [in_quotes(Escapes::Python, b'"')?, in_quotes(Escapes::Python, b'\'')?];
                 Ok(self.alt(&ways))

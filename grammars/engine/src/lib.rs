@@ -35,6 +35,7 @@ mod builder;
 mod cache;
 mod compiled;
 mod error;
+mod escaped;
 mod export;
 mod format;
 mod front;

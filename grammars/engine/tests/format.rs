@@ -394,6 +394,33 @@ fn bare_keys_and_marked_strings() {
 }
 
 #[test]
+fn entities_stand_for_characters() {
+    let args = json!({"tagged": {"param": {"seq": [
+        {"lit": "<"}, {"key": {}}, {"lit": ">"}, {"value": {"escape": "xml"}}, {"lit": "</>"},
+    ]}}});
+    let of = |rules: Value| json!({"type": "object", "properties": {"a": rules}, "required": ["a"]});
+    // Any text: what reads as it stands, too.
+    let free = ["<a>x &lt;/&gt; y</>", "<a>R&D < x</>", "<a>&quot;</>"];
+    check(&args, of(json!({"type": "string"})), &free, &["<a>x</a>"]);
+    // Rules are about the text that is meant.
+    check(
+        &args,
+        of(json!({"type": "string", "pattern": "^[a-z<&]{3}$"})),
+        &["<a>a&lt;b</>", "<a>&amp;<&lt;</>"],
+        &["<a>a&lt;</>", "<a>a&b</>", "<a>a&gt;b</>", "<a>&lt;</>"],
+    );
+    check(&args, of(json!({"type": "string", "maxLength": 3})), &["<a>a<b</>"], &["<a>a&b</>", "<a>abcd</>"]);
+    check(&args, of(json!({"enum": ["a<b", "c"]})), &["<a>a&lt;b</>", "<a>c</>"], &["<a>a<b</>", "<a>a&</>"]);
+    let nested = json!({"type": "object", "properties": {"<": {"enum": ["&"]}, "b": {"type": "string", "pattern": "^.$"}}});
+    check(
+        &args,
+        of(nested),
+        &["<a>{\"&lt;\": \"&amp;\", \"b\": \"&gt;\"}</>", "<a>{\"b\": \">\"}</>"],
+        &["<a>{\"<\"", "<a>{\"b\": \"&l\"", "<a>{\"b\": \"\\u0026"],
+    );
+}
+
+#[test]
 fn python_dicts() {
     let notation = json!({"strings": "python", "words": "python"});
     let format = format(json!({"call": {"object": {"notation": notation, "members": [

@@ -180,7 +180,7 @@ impl Machine {
             RegionKind::Name(_) | RegionKind::Id | RegionKind::Key(_) | RegionKind::Type(_) => {
                 self.word.clear()
             }
-            RegionKind::Value { .. } => self.start_value(p),
+            RegionKind::Value { escape, .. } => self.start_value(p, *escape),
             RegionKind::Json => self.start_json(p),
             RegionKind::Python => self.start_python(p),
             RegionKind::Raw(key) => self.start_raw(p, key),
@@ -277,6 +277,8 @@ impl Machine {
                 let raw = literal.to_vec();
                 self.out.malformed(at, end, MalformedReason::StrayMarker, &raw);
             }
+            // Taken where the value is read.
+            To::Entity => {}
             To::Region(region) => {
                 if self.call.is_some() && self.is_plausible() {
                     self.confirm_name();

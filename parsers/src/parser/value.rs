@@ -1,13 +1,13 @@
 //! One parameter's value between markers: raw text or JSON, as the tool's schema says.
 
-use toolglot_format::MalformedReason;
+use toolglot_format::{Escape, MalformedReason};
 use toolglot_schema::TypeSet;
 
 use super::call::CallArgs;
 use super::escape::quote;
 use super::json::{Json, Met};
 use super::{Machine, Steady, is_ws, literal};
-use crate::program::{Found, Program, RegionId, RegionKind, Search, Step};
+use crate::program::{Found, Program, RegionId, RegionKind, Search, Step, To};
 
 /// A number or word longer than this is a string, where it may be one.
 const MAX_SCALAR: usize = 64;
@@ -41,10 +41,12 @@ pub(super) struct ValueState {
     quoted: bool,
     /// The opening quote of a string was given out.
     open: bool,
+    /// How characters stand in it.
+    escape: Option<Escape>,
 }
 
 impl Machine {
-    pub(super) fn start_value(&mut self, _p: &Program) {
+    pub(super) fn start_value(&mut self, _p: &Program, escape: Option<Escape>) {
         let (types, quoted) = match &self.call {
             None => (TypeSet::ALL, false),
             Some(call) => match call.value_raw {
@@ -62,12 +64,13 @@ impl Machine {
         self.value.retried = false;
         self.value.types = types;
         self.value.quoted = quoted;
+        self.value.escape = escape;
         self.json.reset();
     }
 
     pub(super) fn in_value(&mut self, p: &Program, id: RegionId, bytes: &[u8]) -> usize {
         let region = &p.regions[usize::from(id)];
-        let RegionKind::Value { quoted, lead } = &region.kind else { return bytes.len() };
+        let RegionKind::Value { quoted, lead, .. } = &region.kind else { return bytes.len() };
         if self.value.how == How::Lead {
             let lead = lead.as_bytes();
             let seen = self.value.lead;
@@ -104,6 +107,9 @@ impl Machine {
             Step::Found(found) => {
                 if let Some(first) = self.value_bytes(bytes, found.start, quoted) {
                     return self.rerun_as_json(p, first);
+                }
+                if p.actions[usize::from(found.action)].to == To::Entity {
+                    return self.entity(p, found, bytes, quoted);
                 }
                 self.end_value(true, self.pending_at() + found.start as u64);
                 self.reach(p, found, found.start, bytes)
@@ -154,9 +160,7 @@ impl Machine {
                 self.value.how = How::Text;
             }
             if self.value.how == How::Text {
-                let text = std::mem::take(&mut self.value.text);
-                self.open_text();
-                self.raw_text(&text, self.value.text_at);
+                self.spill();
                 let held = std::mem::take(&mut self.pending);
                 let at = self.at;
                 if i + 1 < from {
@@ -171,6 +175,35 @@ impl Machine {
             }
         }
         None
+    }
+
+    /// The value is a string: gives out what was kept of it.
+    fn spill(&mut self) {
+        let mut text = std::mem::take(&mut self.value.text);
+        self.open_text();
+        if let (Some(escape), Ok(written)) = (self.value.escape, std::str::from_utf8(&text)) {
+            text = escape.read(written).into_bytes();
+        }
+        self.raw_text(&text, self.value.text_at);
+    }
+
+    /// A literal of the value that stands for another character comes; what stands in front of it has been taken.
+    fn entity(&mut self, p: &Program, found: Found, bytes: &[u8], quoted: bool) -> usize {
+        let at = self.pending_at() + found.start as u64;
+        let held = std::mem::take(&mut self.pending);
+        self.search = Search::default();
+        let written: Vec<u8> = held.iter().chain(bytes).copied().take(found.end).skip(found.start).collect();
+        if self.value.how == How::Open {
+            self.value.how = decide(self.value.types, b'&', quoted);
+        }
+        if self.value.text.is_empty() {
+            self.value.text_at = at;
+        }
+        self.value.text.extend(written);
+        if self.value.how == How::Text {
+            self.spill();
+        }
+        self.again(p, held, found.end)
     }
 
     /// The value turned out to be JSON at offset `first` of what is in hand: looks at it again.
@@ -262,7 +295,12 @@ impl Machine {
                 if std::str::from_utf8(&text).is_err() {
                     self.out.malformed(from, from + text.len() as u64, MalformedReason::NotUtf8, &text);
                 }
-                let json = typed(&String::from_utf8_lossy(&text), self.value.types, self.value.quoted);
+                let mut written = String::from_utf8_lossy(&text).into_owned();
+                if let Some(escape) = self.value.escape {
+                    let json = is_json(written.trim_ascii());
+                    written = if json { escape.read_json(&written) } else { escape.read(&written) };
+                }
+                let json = typed(&written, self.value.types, self.value.quoted);
                 if closed || !text.trim_ascii().is_empty() {
                     self.open_value();
                     self.args_text(&json);
@@ -287,6 +325,9 @@ impl Machine {
             return;
         }
         match found {
+            Some(found) if p.actions[usize::from(found.action)].to == To::Entity => {
+                self.entity(p, found, &[], quoted);
+            }
             Some(found) => {
                 self.end_value(true, self.pending_at() + end as u64);
                 self.reach(p, found, end, &[]);

@@ -214,11 +214,17 @@ impl Printer<'_> {
             if !of.typed.get() && !node.quoted_strings && typed(of.value, types, false) != of.value {
                 return Err(PrintError::Ambiguous { call: call(), key: key() });
             }
-            return self.write(of.call, of.value, &node.notation, out);
+            let mut page = Page::default();
+            self.write(of.call, of.value, &node.notation, &mut page)?;
+            for part in page.parts {
+                out.text(&node.escape.map_or(part.text.clone(), |escape| escape.write(&part.text)));
+            }
+            return Ok(());
         };
         let ends = terminators(around.after).into_iter().chain(node.excluding.iter().cloned());
         let mut ends = ends.chain(around.before.iter().cloned());
-        if let Some(marker) = ends.find(|end| text.contains(end.as_str())) {
+        let written = node.escape.map_or(text.clone(), |escape| escape.write(text));
+        if let Some(marker) = ends.find(|end| written.contains(end.as_str())) {
             return Err(PrintError::Terminator { call: call(), key: key(), marker });
         }
         if !of.typed.get() {
@@ -229,7 +235,7 @@ impl Printer<'_> {
                 return Err(PrintError::Ambiguous { call: call(), key: key() });
             }
         }
-        out.text(text);
+        out.text(&written);
         Ok(())
     }
 }

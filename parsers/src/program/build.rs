@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use toolglot_format::{Channel, ElementsArgs, Format, FormatError, Lit, Member, MemberValue, NameNode};
+use toolglot_format::{
+    Channel, ElementsArgs, Escape, Format, FormatError, Lit, Member, MemberValue, NameNode,
+};
 
 use super::leaves::{Edge, LeafId, LeafKind, Leaves};
 use super::{
@@ -553,6 +555,10 @@ impl Builder<'_> {
         if let Some(LeafKind::Elements(elements)) = &leaf {
             self.prefixes(&elements.prefix, &mut entries);
         }
+        if let Some(LeafKind::Value { escape: Some(_), .. }) = &leaf {
+            let entities = self.entities();
+            add(&mut entries, entities);
+        }
         if matches!(key.kind, Kind::Unfit | Kind::Text(false)) {
             let strays = self.strays();
             add(&mut entries, strays);
@@ -572,8 +578,8 @@ impl Builder<'_> {
             (Kind::Id, _) => RegionKind::Id,
             (Kind::Key, Some(LeafKind::Key(node))) => RegionKind::Key(node.escape),
             (Kind::Type, Some(LeafKind::Type(word))) => RegionKind::Type(word),
-            (Kind::Value, Some(LeafKind::Value { quoted })) => {
-                RegionKind::Value { quoted, lead: key.lead.clone() }
+            (Kind::Value, Some(LeafKind::Value { quoted, escape })) => {
+                RegionKind::Value { quoted, escape, lead: key.lead.clone() }
             }
             (Kind::Json | Kind::Marked, _) => RegionKind::Json,
             (Kind::Python, _) => RegionKind::Python,
@@ -736,6 +742,22 @@ impl Builder<'_> {
             out.push(ElementEnd { text: text.into_bytes(), prefix });
         }
         out
+    }
+
+    /// What stands for other characters in a value.
+    fn entities(&mut self) -> Vec<Literal> {
+        let action = self.action(Action {
+            to: To::Entity,
+            ws: false,
+            ends: false,
+            starts: false,
+            weak: false,
+            marker: false,
+            closes: false,
+            name: false,
+        });
+        let entry = |text: &str| Entry { text: text.as_bytes().to_vec(), action };
+        Escape::ENTITIES.iter().map(|(text, _)| Literal { entry: entry(text), special: false }).collect()
     }
 
     /// Markers that ordinary content does not hold: special tokens and closing markers.

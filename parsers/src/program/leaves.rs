@@ -4,7 +4,7 @@
 //! whether a call ends or begins on the way. Edges keep the order of the format, which is the order of
 //! preference. Bounds of repetitions are not kept: the parser takes any number.
 
-use toolglot_format::{Args, Channel, ElementsArgs, Format, Lit, Member, NameNode, TypeLit};
+use toolglot_format::{Args, Channel, ElementsArgs, Escape, Format, Lit, Member, NameNode, TypeLit};
 
 /// Index of a leaf.
 pub(crate) type LeafId = u16;
@@ -22,6 +22,7 @@ pub(crate) enum LeafKind {
     Key(NameNode),
     Value {
         quoted: bool,
+        escape: Option<Escape>,
     },
     /// An object; with a marker, strings stand between two of them.
     Json(Option<Lit>),
@@ -112,7 +113,9 @@ impl Builder {
             Format::Name(name) => self.leaf(LeafKind::Name(name.clone())),
             Format::Id(_) => self.leaf(LeafKind::Id),
             Format::Key(key) => self.leaf(LeafKind::Key(key.clone())),
-            Format::Value(value) => self.leaf(LeafKind::Value { quoted: value.quoted_strings }),
+            Format::Value(value) => {
+                self.leaf(LeafKind::Value { quoted: value.quoted_strings, escape: value.escape })
+            }
             Format::TypeLit(word) => self.leaf(LeafKind::Type(word.clone())),
             Format::Object(object) => self.leaf(LeafKind::Object(object.members.clone())),
             Format::Extern(_) => self.leaf(LeafKind::Extern),

@@ -188,6 +188,7 @@ pub(crate) enum RegionKind {
     Type(TypeLit),
     Value {
         quoted: bool,
+        escape: Option<Escape>,
         /// The template's exact white space before the value.
         lead: String,
     },
@@ -254,6 +255,8 @@ pub(crate) enum To {
     Stray,
     /// The region ends here, without the literal; its done state looks on.
     Done,
+    /// The literal is part of the value, and stands for another character.
+    Entity,
 }
 
 impl Program {

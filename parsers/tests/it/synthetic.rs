@@ -81,6 +81,33 @@ pub(crate) fn all() -> Vec<(&'static str, Value, &'static [&'static str])> {
             ],
         ),
         (
+            "escaped",
+            json!({"rep": {"of": {"alt": [
+                {"call": {"seq": [special("<call>"), {"name": {}}, {"ws": ""}, {"args": {"tagged": {"param": {"seq": [
+                    {"lit": "<p:"}, {"key": {}}, {"lit": ">"}, {"value": {"escape": "xml"}}, {"lit": "</p>"},
+                ]}}}}, special("</call>")]}},
+                content(),
+            ]}}}),
+            &[
+                "<call>",
+                "</call>",
+                "get_weather",
+                "<p:city>",
+                "<p:size>",
+                "<p:tags>",
+                "</p>",
+                "&lt;",
+                "&amp;",
+                "&quot;",
+                "&l",
+                "&",
+                "1",
+                "[\"",
+                "\"]",
+                "{\"a\": \"&gt;\"}",
+            ],
+        ),
+        (
             "pythonic",
             json!({"alt": [
                 {"seq": [{"lit": "["}, {"rep": {"of": {"call": {"seq": [

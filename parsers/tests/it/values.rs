@@ -5,7 +5,7 @@ use std::sync::Arc;
 use toolglot_format::{Event, FinishReason, Piece, Plan};
 use toolglot_parsers::{Parser, Program, Session, SessionOptions};
 
-use crate::synthetic::format;
+use crate::synthetic::{format, session};
 use crate::{parse, show};
 
 fn plan(parameters: Value) -> Plan {
@@ -246,4 +246,26 @@ fn a_look_alike_that_is_cut_off_is_data() {
     session.finish(FinishReason::Cut, &mut events);
     let got = show(events);
     assert!(got.starts_with("call f {\"v\": \"abc</arg_val …\n"), "{got}");
+}
+
+#[test]
+fn entities_stand_for_characters() {
+    let read = |params: &str, expected: &str| {
+        let format = format("escaped");
+        let output = ["<call>get_weather", params, "</call>"].concat();
+        let got = parse(&|| session(&format), "", &output, FinishReason::Stop);
+        assert_eq!(got, format!("call get_weather {expected}\n"), "{params}");
+    };
+    read("<p:city>a &lt; b &amp;&amp; &quot;c&quot;</p>", r#"{"city": "a < b && \"c\""}"#);
+    // Once only, and what is none stays.
+    read("<p:city>&amp;lt; &nbsp; &am R&D &</p>", r#"{"city": "&lt; &nbsp; &am R&D &"}"#);
+    // A string or a number, and anything at all.
+    read("<p:size>&lt;</p><p:other>&gt;1</p>", r#"{"size": "<", "other": ">1"}"#);
+    read("<p:size> &amp;</p>", r#"{"size": " &"}"#);
+    read("<p:size>1&amp;</p>", r#"{"size": "1&"}"#);
+    let long = "1".repeat(70);
+    read(&format!("<p:size>{long}&lt;</p>"), &format!(r#"{{"size": "{long}<"}}"#));
+    read("<p:tags>[\"&lt;\", \"&quot;\", \"</p>\"]</p>", r#"{"tags": ["<", "\"", "</p>"]}"#);
+    read("<p:tags>[\"&lt;\", &amp;]</p>", r#"{"tags": "[\"<\", &]"}"#);
+    read("<p:days>&lt;1</p>", r#"{"days": "<1"}"#);
 }

@@ -271,7 +271,7 @@ fn style(tagged: &TaggedArgs) -> Result<&'static str, GrammarError> {
         match node {
             Format::Lit(lit) => add(&lit.text),
             Format::Key(name) if name.escape.is_none() && name.header.is_none() => add("\0key"),
-            Format::Value(value) if !value.quoted_strings => add("\0value"),
+            Format::Value(value) if !value.quoted_strings && value.escape.is_none() => add("\0value"),
             Format::TypeLit(word) => {
                 let both = [Some(word.string.as_str()), word.other.as_deref()];
                 add(if both == [Some("true"), Some("false")] { "\0truth" } else { "\0type" });

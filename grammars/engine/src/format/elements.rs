@@ -155,6 +155,7 @@ impl Lowering<'_> {
                     beside,
                     terminators: &terminators,
                     notation: &notation,
+                    escape: None,
                 };
                 self.collect(schema, id, &way, out)?;
             }

@@ -4,10 +4,10 @@ use super::{Lowering, Spacing, refuse};
 use crate::GrammarError;
 use crate::builder::Members;
 use crate::grammar::Expr;
-use crate::json::{JsonLowering, text_rules};
+use crate::json::{JsonLowering, JsonStyle, text_rules};
 use crate::terminal::{Pattern, TextRules};
 use serde_json::Value;
-use toolglot_format::{Format, Notation, TaggedArgs, TypeLit, ValueNode, ValueType, Words};
+use toolglot_format::{Escape, Format, Notation, TaggedArgs, TypeLit, ValueNode, ValueType, Words};
 use toolglot_schema::{Node, NodeId, ObjectRules, Schema, StringRules, TypeSet};
 
 /// The type that a word states, and the types of the values that may stand behind it.
@@ -385,6 +385,7 @@ impl Lowering<'_> {
             beside,
             terminators: &terminators,
             notation: &value.notation,
+            escape: value.escape,
         };
         let mut ways = Vec::new();
         self.collect(schema, parameter.value, &way, &mut ways)?;
@@ -398,7 +399,7 @@ impl Lowering<'_> {
         way: &Way<'_>,
         out: &mut Vec<Expr>,
     ) -> Result<(), GrammarError> {
-        let style = self.style(way.notation);
+        let style = JsonStyle { escape: way.escape, ..self.style(way.notation) };
         match schema.node(id) {
             Node::AnyOf(parts) => {
                 for &part in parts {
@@ -415,9 +416,10 @@ impl Lowering<'_> {
                 for value in values.iter().filter(|value| way.only.intersects(type_of(value))) {
                     match value.as_str() {
                         Some(text) if way.raw => {
-                            let clash = way.terminators.iter().any(|t| contains(text.as_bytes(), t));
+                            let written = way.escape.map_or(text.to_owned(), |escape| escape.write(text));
+                            let clash = way.terminators.iter().any(|t| contains(written.as_bytes(), t));
                             if !clash && !looks_like_json(text, way.beside) {
-                                out.push(self.b.bytes(text));
+                                out.push(self.b.bytes(written));
                             }
                         }
                         Some(text) => out.push(self.b.constant(&style, text)),
@@ -478,6 +480,7 @@ impl Lowering<'_> {
                 rules.exclude.push(whole(format!("[ \\t\\r\\n]*(?:{words})[ \\t\\r\\n]*"))?);
             }
         }
+        let rules = if way.escape.is_some() { rules.escaped() } else { rules };
         self.b.raw_with(way.terminators.to_vec(), rules)
     }
 
@@ -512,6 +515,7 @@ pub(super) struct Way<'a> {
     /// What a raw string must not hold.
     pub(super) terminators: &'a [Vec<u8>],
     pub(super) notation: &'a Notation,
+    pub(super) escape: Option<Escape>,
 }
 
 /// Whether a string that stands for the node has to follow rules.
