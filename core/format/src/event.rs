@@ -123,7 +123,8 @@ pub enum MalformedReason {
     /// A call's frame holds no name; the bytes are also given as content.
     NoName,
     /// The arguments are not as the format writes them; they are also given as the call's arguments, as far as
-    /// they came or, where they could be mended in one way only, mended (then the call is complete).
+    /// they came or, where they could be mended in one way only, mended (then the call is complete). JSON in which an
+    /// object has a key twice stands as it came.
     InvalidArguments,
     /// A closing marker without its opening one, or framing out of place.
     StrayMarker,

@@ -159,7 +159,9 @@ impl Machine {
             && plain_run(bytes) == bytes.len()
         {
             self.args_bytes(bytes, self.at);
-            self.steady = Steady::Args;
+            if !self.json.take_plain(bytes) {
+                self.steady = Steady::Args;
+            }
             return (bytes.len(), Args::More);
         }
         self.any_args(region, bytes)
@@ -265,7 +267,7 @@ impl Machine {
                         let empty = self.call.as_ref().is_some_and(|call| call.args == CallArgs::None);
                         if !empty {
                             let valid = self.inner.complete() && self.inner.object;
-                            self.end_args(valid, self.at + i as u64);
+                            self.end_mended(valid, self.inner.mended, self.at + i as u64);
                         }
                         self.args = ArgsState::Done;
                         return (i, Args::End);
@@ -451,7 +453,7 @@ impl Machine {
     /// The same. `mended`: they were read in the one way there was, though they are not as they should be.
     fn end_mended(&mut self, valid: bool, mended: bool, at: u64) {
         let from = match self.args {
-            ArgsState::Literal(from) | ArgsState::Json(from) => from,
+            ArgsState::Literal(from) | ArgsState::Json(from) | ArgsState::Quoted(from, ..) => from,
             _ => at,
         };
         self.end_args(valid, at);

@@ -3,6 +3,8 @@
 //! Nothing is built and nothing is decoded; the bytes themselves are the output. A value that is not valid
 //! is followed by its brackets and quotes alone.
 
+use super::keys::Keys;
+
 /// A place inside a JSON value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
@@ -93,8 +95,9 @@ pub(crate) struct Json {
     foreign: bool,
     /// The byte that fits no JSON closes a bracket behind a comma.
     trailing: bool,
-    /// Such commas were passed over.
+    /// Such commas were passed over, or an object has a key twice.
     pub(crate) mended: bool,
+    keys: Keys,
     /// Quotes begin strings in a value that is not valid.
     quotes: bool,
 }
@@ -111,6 +114,7 @@ impl Json {
             foreign: false,
             trailing: false,
             mended: false,
+            keys: Keys::default(),
             quotes: true,
         }
     }
@@ -125,6 +129,7 @@ impl Json {
         self.foreign = false;
         self.trailing = false;
         self.mended = false;
+        self.keys.clear();
         self.quotes = true;
     }
 
@@ -178,6 +183,15 @@ impl Json {
         self.at == At::Text
     }
 
+    /// Takes bytes of the string in hand that are all plain; whether the string is a key.
+    #[inline(always)]
+    pub(crate) fn take_plain(&mut self, bytes: &[u8]) -> bool {
+        if self.key {
+            self.keys.bytes(bytes);
+        }
+        self.key
+    }
+
     pub(crate) fn in_text(&self) -> bool {
         matches!(self.at, At::Text | At::Escape | At::Hex(_))
     }
@@ -199,6 +213,9 @@ impl Json {
         }
         self.stack[word] = self.stack[word] & !(1 << bit) | u64::from(object) << bit;
         self.depth += 1;
+        if object {
+            self.keys.open();
+        }
     }
 
     fn top_is_object(&self) -> bool {
@@ -216,12 +233,17 @@ impl Json {
         let mut i = 0;
         while i < bytes.len() {
             if self.at == At::Text {
-                i += plain_run(&bytes[i..]);
+                let plain = plain_run(&bytes[i..]);
+                if self.key {
+                    self.keys.bytes(&bytes[i..i + plain]);
+                }
+                i += plain;
                 let Some(&byte) = bytes.get(i) else { break };
                 match byte {
                     b'"' if self.key => {
                         self.key = false;
                         self.at = At::Colon;
+                        self.mended |= self.keys.end();
                     }
                     b'"' => {
                         self.value_ended();
@@ -229,13 +251,24 @@ impl Json {
                             return (i + 1, Met::End);
                         }
                     }
-                    b'\\' => self.at = At::Escape,
-                    _ => return (i, Met::Control),
+                    _ => {
+                        if self.key {
+                            self.keys.bytes(&[byte]);
+                        }
+                        if byte != b'\\' {
+                            return (i, Met::Control);
+                        }
+                        self.at = At::Escape;
+                    }
                 }
                 i += 1;
                 continue;
             }
             let byte = bytes[i];
+            if self.key {
+                // Inside an escape.
+                self.keys.bytes(&[byte]);
+            }
             if !self.valid && !self.in_text() {
                 return (i, Met::Invalid);
             }
@@ -343,6 +376,9 @@ impl Json {
     }
 
     fn pop(&mut self) {
+        if self.valid && self.top_is_object() {
+            self.keys.close();
+        }
         self.depth -= 1;
         self.at = if self.depth == 0 { At::Done } else { At::After };
     }

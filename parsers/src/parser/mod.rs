@@ -13,6 +13,7 @@ mod elements;
 mod ends;
 mod escape;
 mod json;
+mod keys;
 mod literal;
 mod number;
 mod object;

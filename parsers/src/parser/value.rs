@@ -305,6 +305,9 @@ impl Machine {
                     self.open_value();
                     self.args_text(&json);
                 }
+                if self.json.complete() && self.json.mended {
+                    self.report(from, from + text.len() as u64, MalformedReason::InvalidArguments);
+                }
             }
         }
         self.value.open = false;

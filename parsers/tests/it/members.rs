@@ -1,5 +1,5 @@
-//! Members that the format does not name, members that come twice, and commas too many: nothing of them is lost,
-//! and arguments hold no key twice.
+//! Members that the format does not name, members that come twice, and commas too many: nothing of them is lost.
+//! Arguments that are written as JSON here hold no key twice; JSON that passes through and does is told of.
 
 use toolglot_format::{Event, FinishReason};
 
@@ -183,4 +183,40 @@ fn words_around_a_call_do_not_run_together() {
     let spaced = format("array");
     let got = parse(&|| session(&spaced), "", "a \n[TOOL_CALLS] [{\"name\": \"now\"}]", FinishReason::Stop);
     assert!(got.contains("call now {}"), "{got}");
+}
+
+#[test]
+fn json_with_a_key_twice_passes_through_and_is_told_of() {
+    let twice = [
+        r#"{"x": 1, "x": 2}"#,
+        r#"{"a": {"x": 1, "y": 2, "x": {}}, "b": [{"x": 1}, {"x": 1}]}"#,
+        r#"{"a\"b": 1, "c": [], "a\"b": 2}"#,
+    ];
+    for json in twice {
+        check(
+            "array",
+            &format!(r#"[TOOL_CALLS][{{"name": "now", "arguments": {json}}}]"#),
+            &[&format!("call now {json}"), &format!("bad InvalidArguments {json:?}")],
+        );
+    }
+    for json in
+        [r#"{"x": {"x": 1}, "y": [{"x": 1}, {"x": 1}], "xx": 1}"#, r#"{"a\"b": 1, "ab": 2, "a\\": 3}"#]
+    {
+        check(
+            "array",
+            &format!(r#"[TOOL_CALLS][{{"name": "now", "arguments": {json}}}]"#),
+            &[&format!("call now {json}")],
+        );
+    }
+    // In a string that holds the arguments, and in a parameter's value.
+    check(
+        "array",
+        r#"[TOOL_CALLS][{"name": "now", "arguments": "{\"x\": 1, \"x\": 2}"}]"#,
+        &[r#"call now {"x": 1, "x": 2}"#, r#"bad InvalidArguments "\"{\\\"x\\\": 1, \\\"x\\\": 2}\"""#],
+    );
+    check(
+        "pairs",
+        r#"<tool_call>get_weather<arg_key>opts</arg_key><arg_value>{"x": 1, "x": 2}</arg_value></tool_call>"#,
+        &[r#"call get_weather {"opts": {"x": 1, "x": 2}}"#, r#"bad InvalidArguments "{\"x\": 1, \"x\": 2}""#],
+    );
 }
