@@ -1,7 +1,7 @@
 //! Arguments as one object in any notation, as Python keywords, and as raw text: the regions whose bytes are
 //! the arguments.
 
-use toolglot_format::{FinishReason, MalformedReason};
+use toolglot_format::{FinishReason, Lit, MalformedReason};
 
 use super::call::CallArgs;
 use super::escape::{Unescape, escape};
@@ -26,7 +26,37 @@ pub(super) enum ArgsState {
     Quoted(u64, Unescape, u8),
     /// The word `null` or `None`, or the beginning of it: how many bytes.
     Null(u64, &'static [u8], u8),
+    /// JSON from this offset on, inside a comment.
+    Comment(u64, Comment),
     Done,
+}
+
+/// A comment in JSON, as other notations have them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comment {
+    /// The slash, so far.
+    Slash,
+    /// `//` up to the end of the line.
+    Line,
+    /// Between `/*` and `*/`; whether the last byte was a star.
+    Block(bool),
+    /// Its last byte came.
+    Over,
+}
+
+impl Comment {
+    /// What it is with another byte; `None` where it is none. `len`: of what has come.
+    fn next(self, byte: u8, len: usize) -> Option<Comment> {
+        Some(match (self, byte) {
+            (Comment::Slash, b'/') if len == 0 => Comment::Slash,
+            (Comment::Slash, b'/') => Comment::Line,
+            (Comment::Slash, b'*') if len > 0 => Comment::Block(false),
+            (Comment::Line, b'\n') | (Comment::Block(true), b'/') => Comment::Over,
+            (Comment::Line, _) => Comment::Line,
+            (Comment::Block(_), byte) => Comment::Block(byte == b'*'),
+            _ => return None,
+        })
+    }
 }
 
 impl Machine {
@@ -59,6 +89,12 @@ impl Machine {
                     self.go(p, region.done, at - text.len() as u64);
                     self.at = at;
                     self.replay(p, text.to_vec());
+                    self.at -= used as u64;
+                    return used;
+                }
+                Args::Broken if !self.comment.is_empty() => {
+                    self.at += used as u64;
+                    self.no_comment(p);
                     self.at -= used as u64;
                     return used;
                 }
@@ -136,7 +172,10 @@ impl Machine {
     /// The arguments end at offset `at`. `valid`: they are one whole JSON object.
     pub(super) fn end_args(&mut self, valid: bool, at: u64) {
         let from = match self.args {
-            ArgsState::Json(from) | ArgsState::Literal(from) | ArgsState::Quoted(from, ..) => Some(from),
+            ArgsState::Json(from)
+            | ArgsState::Literal(from)
+            | ArgsState::Comment(from, ..)
+            | ArgsState::Quoted(from, ..) => Some(from),
             _ => None,
         };
         self.args = ArgsState::Done;
@@ -212,6 +251,10 @@ impl Machine {
                             i += 1;
                         }
                         Met::Invalid if self.json.take_trailing() => self.comma.clear(),
+                        Met::Invalid if self.json.take_comment() => {
+                            self.comment_at = self.at + i as u64;
+                            self.args = ArgsState::Comment(from, Comment::Slash);
+                        }
                         Met::Invalid => match self.json.take_foreign() {
                             Some(key) if self.json.object => {
                                 self.give_comma();
@@ -224,6 +267,24 @@ impl Machine {
                             }
                         },
                     }
+                }
+                ArgsState::Comment(from, state) => {
+                    let ended = self.comment_byte(region, bytes[i]);
+                    match state.next(bytes[i], self.comment.len() - 1).filter(|_| !ended) {
+                        None => {
+                            self.comment.pop();
+                            self.json.break_off(self.json.brackets().count(), true);
+                            self.args = ArgsState::Json(from);
+                            return (i, Args::Broken);
+                        }
+                        Some(Comment::Over) => {
+                            self.comment.clear();
+                            self.json.mended = true;
+                            self.args = ArgsState::Json(from);
+                        }
+                        Some(state) => self.args = ArgsState::Comment(from, state),
+                    }
+                    i += 1;
                 }
                 ArgsState::Literal(from) => {
                     let (used, met) = self.read_literal(region, &bytes[i..], self.at + i as u64);
@@ -326,6 +387,37 @@ impl Machine {
             self.comma = comma;
             self.comma.clear();
         }
+        // A comment that does not end is none.
+        let comment = std::mem::take(&mut self.comment);
+        self.args_bytes(&comment, self.comment_at);
+    }
+
+    /// A byte of what looks like a comment. Whether it ends a marker, which ends the arguments wherever it stands.
+    fn comment_byte(&mut self, region: &Region, byte: u8) -> bool {
+        let scan = region.expected.scan(self.plain);
+        if self.comment.is_empty() || self.comment_plain != self.plain {
+            // Longer than any marker.
+            let tail = self.comment.len().saturating_sub(256);
+            self.comment_node = scan.walk(0, &self.comment[tail..]);
+            self.comment_plain = self.plain;
+        }
+        self.comment_node = scan.step(self.comment_node, byte);
+        self.comment.push(byte);
+        let literal = scan.ends(self.comment_node, self.comment.len());
+        let text = literal.and_then(|found| std::str::from_utf8(&self.comment[found.start..found.end]).ok());
+        text.is_some_and(Lit::is_distinctive)
+    }
+
+    /// What looked like a comment is none: the bytes that were taken for one are looked at again, in front of the next
+    /// one. Whether there are any.
+    pub(super) fn no_comment(&mut self, p: &Program) -> bool {
+        let held = std::mem::take(&mut self.comment);
+        if held.is_empty() {
+            return false;
+        }
+        self.give_comma();
+        self.replay(p, held);
+        true
     }
 
     /// The decoded inside of a JSON string that holds the arguments.

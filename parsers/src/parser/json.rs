@@ -95,7 +95,9 @@ pub(crate) struct Json {
     foreign: bool,
     /// The byte that fits no JSON closes a bracket behind a comma.
     trailing: bool,
-    /// Such commas were passed over, or an object has a key twice.
+    /// The byte that fits no JSON may begin a comment.
+    comment: bool,
+    /// Such commas or comments were passed over, or an object has a key twice.
     pub(crate) mended: bool,
     keys: Keys,
     /// Quotes begin strings in a value that is not valid.
@@ -113,6 +115,7 @@ impl Json {
             object: false,
             foreign: false,
             trailing: false,
+            comment: false,
             mended: false,
             keys: Keys::default(),
             quotes: true,
@@ -128,6 +131,7 @@ impl Json {
         self.object = false;
         self.foreign = false;
         self.trailing = false;
+        self.comment = false;
         self.mended = false;
         self.keys.clear();
         self.quotes = true;
@@ -150,6 +154,14 @@ impl Json {
             self.mended = true;
         }
         trailing
+    }
+
+    /// Whether nothing is wrong but that a comment may begin with the byte that was not taken. The value goes on behind
+    /// it. Asked once, at the byte.
+    pub(crate) fn take_comment(&mut self) -> bool {
+        let comment = std::mem::take(&mut self.comment);
+        self.valid |= comment;
+        comment
     }
 
     /// Whether a comma came last, or white space behind one.
@@ -286,6 +298,9 @@ impl Json {
                         _ => false,
                     };
                     self.trailing = matches!((self.at, byte), (At::Key, b'}') | (At::Item, b']'));
+                    let between = matches!(self.at, At::Value | At::ValueOrEnd | At::Item)
+                        || matches!(self.at, At::KeyOrEnd | At::Key | At::Colon | At::After);
+                    self.comment = between && byte == b'/' && self.valid;
                     self.valid = false;
                     if !self.in_text() {
                         return (i, Met::Invalid);

@@ -94,6 +94,12 @@ struct Machine {
     /// A comma of the arguments, and white space behind it, that wait for what the comma separates.
     comma: Vec<u8>,
     comma_at: u64,
+    /// A comment in the arguments that has not ended.
+    comment: Vec<u8>,
+    comment_at: u64,
+    /// Where the search for markers stands in it, and in which reading.
+    comment_node: u16,
+    comment_plain: bool,
     args: ArgsState,
     object: ObjectState,
     literal: Literal,
@@ -155,6 +161,10 @@ impl Parser {
             inner: Json::new(),
             comma: Vec::new(),
             comma_at: 0,
+            comment: Vec::new(),
+            comment_at: 0,
+            comment_node: 0,
+            comment_plain: false,
             args: ArgsState::Start,
             object: ObjectState::default(),
             literal: Literal::default(),

@@ -140,6 +140,12 @@ impl Machine {
                     match how {
                         Args::More => {}
                         Args::End | Args::Literal(_) => self.object.at = At::After,
+                        Args::Broken if !self.comment.is_empty() => {
+                            self.at += i as u64;
+                            self.no_comment(p);
+                            self.at -= i as u64;
+                            return i;
+                        }
                         Args::Broken => {
                             self.at += i as u64;
                             let more = self.in_broken(p, id, &bytes[i..]);

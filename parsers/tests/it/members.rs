@@ -220,3 +220,38 @@ fn json_with_a_key_twice_passes_through_and_is_told_of() {
         &[r#"call get_weather {"opts": {"x": 1, "x": 2}}"#, r#"bad InvalidArguments "{\"x\": 1, \"x\": 2}""#],
     );
 }
+
+#[test]
+fn comments_are_passed_over_and_told_of() {
+    let call =
+        |json: &str| format!(r#"[TOOL_CALLS][{{"name": "now", "arguments": {json}}}, {{"name": "now"}}]"#);
+    for (json, given) in [
+        ("{\"a\": 1, // one, ] \"two\"\n \"b\": 2}", r#"{"a": 1,  "b": 2}"#),
+        ("{ // } http://x\n\"a\" /* : */ : /**/ [/* none **/], \"b\": 1//x\n}", r#"{ "a"  :  [], "b": 1}"#),
+        ("{\"a\": 1 /* } */, /* the last */}", r#"{"a": 1 }"#),
+    ] {
+        let bad = format!("bad InvalidArguments {json:?}");
+        check("array", &call(json), &[&format!("call now {given}"), "call now {}", &bad]);
+        let named = format!("[TOOL_CALLS]now[ARGS]{json}");
+        check("named", &named, &[&format!("call now {given}"), &bad]);
+    }
+    // What stands in a string is a part of it.
+    check("array", &call(r#"{"a": "// /* x"}"#), &[r#"call now {"a": "// /* x"}"#, "call now {}"]);
+}
+
+#[test]
+fn what_only_begins_like_a_comment_breaks_the_arguments() {
+    for json in [r#"{"a": 1 / 2}"#, r#"{"a": /x/}"#, "{\"a\": 1, /"] {
+        let output = format!("[TOOL_CALLS]now[ARGS]{json}[TOOL_CALLS]get_weather[ARGS]{{}}");
+        let bad = format!("bad InvalidArguments {json:?}");
+        check("named", &output, &[&format!("call now {json} …"), "call get_weather {}", &bad]);
+    }
+    // A marker ends what never ends.
+    for json in [r#"{"a": 1, // to do}"#, r#"{"a": 1 /* to do}"#] {
+        let output = format!("[TOOL_CALLS]now[ARGS]{json}[TOOL_CALLS]get_weather[ARGS]{{}}");
+        let bad = format!("bad InvalidArguments {json:?}");
+        check("named", &output, &[&format!("call now {json} …"), "call get_weather {}", &bad]);
+        let cut = format!("[TOOL_CALLS]now[ARGS]{json}");
+        check("named", &cut, &[&format!("call now {json} …"), &format!("bad CutOff {cut:?}")]);
+    }
+}

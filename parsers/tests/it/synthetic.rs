@@ -26,7 +26,7 @@ pub(crate) fn all() -> Vec<(&'static str, Value, &'static [&'static str])> {
                 {"opt": {"seq": [special("[CALL_ID]"), {"id": {"pattern": "[a-zA-Z0-9]{9}"}}]}},
                 {"lenient": special("[ARGS]")}, {"args": {"json": {}}},
             ]}}}}]}),
-            &["[TOOL_CALLS]", "[ARGS]", "[CALL_ID]", "{\"a\": ", "abc123def"],
+            &["[TOOL_CALLS]", "[ARGS]", "[CALL_ID]", "{\"a\": ", "abc123def", "//", "/*", "*/", "}"],
         ),
         (
             "array",
