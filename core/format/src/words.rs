@@ -21,7 +21,8 @@ pub struct NameNode {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub doubled: Option<String>,
     /// The parser takes a name of a tool on offer only, any name where no tools are known; with another one there
-    /// is no call. A call may begin with such a name in the middle of content, if a special token follows it.
+    /// is no call. A call may begin with such a name in the middle of content, if a special token follows it. Where
+    /// text that is no marker begins the call, such as a bracket, it is text if tokens tell markers from text.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub offered: bool,
 }

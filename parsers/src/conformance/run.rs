@@ -15,7 +15,10 @@ pub(super) fn prompt_tail<'a>(case: &Case, manifest: &'a Manifest) -> &'a str {
     let marker = open.trim();
     let text = SPECIAL.iter().fold(case.text.clone(), |text, token| text.replace(token, ""));
     let text = text.trim_start();
-    if marker.is_empty() || text.starts_with(marker) {
+    // Outputs may have white space in the opening, or less of it, where the parser takes any.
+    let visible =
+        |text: &str| text.chars().filter(|c| !c.is_whitespace()).take(marker.len()).collect::<String>();
+    if marker.is_empty() || visible(text).starts_with(&visible(marker)) {
         return "";
     }
     let close = closing(&manifest.format);

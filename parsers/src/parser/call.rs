@@ -338,6 +338,12 @@ impl Machine {
         self.call.as_ref().is_some_and(|call| call.behind_call) || known()
     }
 
+    /// Whether the open call, whose name begins at offset `at`, begins with text that is no marker, while tokens tell
+    /// markers from text: then it is text. A marker that was left out can only be missing where they do not.
+    fn is_spelled_out(&self, at: u64) -> bool {
+        self.plain && self.call.as_ref().is_some_and(|call| !call.framed && call.start < at)
+    }
+
     /// The last word in front of offset `end` of `pending` and `bytes`, where it could be a tool's name: where it
     /// begins and ends.
     fn last_word(&self, bytes: &[u8], end: usize) -> Option<(usize, usize)> {
@@ -490,6 +496,7 @@ impl Machine {
 
     /// Ends the open call, if there is one. `whole`: its frame ended as it should.
     pub(super) fn end_call(&mut self, whole: bool, at: u64) {
+        self.close_value();
         self.end_junk(at);
         self.member_over(at);
         self.lost_key();
@@ -577,6 +584,7 @@ impl Machine {
     /// The call that looked like one is none: its bytes up to `at` are text.
     pub(super) fn give_back(&mut self, p: &Program, at: u64) {
         let Some(call) = self.call.take() else { return };
+        self.forget_value();
         self.out.take_held();
         self.junk_from = None;
         self.give_back_weak();
@@ -592,6 +600,7 @@ impl Machine {
 
     /// The input ended inside a call.
     pub(super) fn cut_call(&mut self, p: &Program, reason: FinishReason, at: u64) {
+        self.close_value();
         self.infer_name();
         let Some(call) = &self.call else { return };
         let (start, framed, started) = (call.start, call.framed, call.started);
@@ -716,7 +725,8 @@ impl Machine {
                 let listed = region.by_name.iter().find(|named| {
                     named.names.is_empty() || named.names.iter().any(|name| name.as_bytes() == word)
                 });
-                let fits = !word.is_empty() && (!rules.offered || self.is_on_offer(&word));
+                let fits = !word.is_empty()
+                    && (!rules.offered || self.is_on_offer(&word) && !self.is_spelled_out(word_at));
                 let Some(named) = listed.filter(|_| fits) else {
                     return self.leave_word(p, id, end);
                 };

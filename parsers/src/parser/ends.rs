@@ -37,6 +37,7 @@ impl Machine {
         if in_data {
             return self.advance(p, bytes);
         }
+        self.close_value();
         // Settling what waited may have begun a call.
         if self.call.is_some() || self.junk_from.is_some() {
             self.keep_raw(bytes);
@@ -116,6 +117,7 @@ impl Machine {
                             return;
                         }
                     }
+                    self.close_value();
                     self.misfit(p, state, &[], 0);
                 }
                 Mode::In(region) => {

@@ -49,6 +49,12 @@ impl Machine {
     /// Nothing that the state expects has come. `seen` bytes of `bytes` were looked at.
     pub(super) fn misfit(&mut self, p: &Program, id: StateId, bytes: &[u8], seen: usize) -> usize {
         let state = &p.states[usize::from(id)];
+        // Markup that does not fit is not text.
+        if state.fallback.is_some()
+            || self.pending.iter().chain(bytes).find(|byte| !is_ws(**byte)) == Some(&b'<')
+        {
+            self.close_value();
+        }
         let ws = self.pending_ws;
         self.search = Search::default();
         let mut held = std::mem::take(&mut self.pending);
@@ -111,6 +117,9 @@ impl Machine {
             }
         }
         if p.regions[usize::from(region)].kind == RegionKind::Junk {
+            if self.reopen_value(p, at) {
+                return;
+            }
             self.junk_from.get_or_insert(at);
         } else {
             self.end_call(true, at);
@@ -270,6 +279,7 @@ impl Machine {
     /// Moves on over a literal.
     pub(super) fn arrive(&mut self, p: &Program, action: &Action, literal: &[u8], at: u64) {
         self.end_junk(at);
+        self.pass_marker();
         let end = at + literal.len() as u64;
         self.behind = end;
         match action.to {

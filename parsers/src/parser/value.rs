@@ -43,6 +43,18 @@ pub(super) struct ValueState {
     open: bool,
     /// How characters stand in it.
     escape: Option<Escape>,
+    /// The string before, while its end is not sure.
+    closing: Option<Closing>,
+}
+
+/// A string whose closing marker was read. Where neither markup nor the end follows, the marker was a part of it.
+#[derive(Debug)]
+struct Closing {
+    region: RegionId,
+    /// Where the marker begins.
+    at: u64,
+    /// The marker was passed.
+    passed: bool,
 }
 
 impl Machine {
@@ -111,7 +123,7 @@ impl Machine {
                 if p.actions[usize::from(found.action)].to == To::Entity {
                     return self.entity(p, found, bytes, quoted);
                 }
-                self.end_value(true, self.pending_at() + found.start as u64);
+                self.end_value(Some(id), self.pending_at() + found.start as u64);
                 self.reach(p, found, found.start, bytes)
             }
             Step::More(hold) => {
@@ -280,14 +292,12 @@ impl Machine {
         }
     }
 
-    /// The value is over, at offset `at`. `closed`: by a marker.
-    fn end_value(&mut self, closed: bool, at: u64) {
+    /// The value is over, at offset `at`. `closed`: by a marker, in this region.
+    fn end_value(&mut self, closed: Option<RegionId>, at: u64) {
         match self.value.how {
             How::Text => {
                 self.open_text();
-                if closed {
-                    self.args_text("\"");
-                }
+                self.value.closing = closed.map(|region| Closing { region, at, passed: false });
             }
             _ => {
                 let text = std::mem::take(&mut self.value.text);
@@ -301,7 +311,7 @@ impl Machine {
                     written = if json { escape.read_json(&written) } else { escape.read(&written) };
                 }
                 let json = typed(&written, self.value.types, self.value.quoted);
-                if closed || !text.trim_ascii().is_empty() {
+                if closed.is_some() || !text.trim_ascii().is_empty() {
                     self.open_value();
                     self.args_text(&json);
                 }
@@ -315,7 +325,43 @@ impl Machine {
         if let Some(call) = &mut self.call {
             call.value_raw = None;
         }
-        self.member_over(at);
+        if self.value.closing.is_none() {
+            self.member_over(at);
+        }
+    }
+
+    /// A marker was read: the one that closes a string leaves its end open, the next one settles it.
+    pub(super) fn pass_marker(&mut self) {
+        match &mut self.value.closing {
+            None => {}
+            Some(closing) if !closing.passed => closing.passed = true,
+            Some(_) => self.close_value(),
+        }
+    }
+
+    /// The string that ended is over for good.
+    pub(super) fn close_value(&mut self) {
+        if let Some(closing) = self.value.closing.take() {
+            self.args_text("\"");
+            self.member_over(closing.at);
+        }
+    }
+
+    /// What the string belongs to is no call.
+    pub(super) fn forget_value(&mut self) {
+        self.value.closing = None;
+    }
+
+    /// Neither markup nor the end follows a string's closing marker, at offset `at`: the string goes on, and the
+    /// marker is a part of it.
+    pub(super) fn reopen_value(&mut self, p: &Program, at: u64) -> bool {
+        let Some(closing) = self.value.closing.take() else { return false };
+        let raw = self.raw_of(closing.at, at);
+        self.enter(p, closing.region);
+        self.value.how = How::Text;
+        self.value.open = true;
+        self.raw_text(&raw, closing.at);
+        true
     }
 
     /// What waits is part of the value, or a literal ends it.
@@ -332,7 +378,7 @@ impl Machine {
                 self.entity(p, found, &[], quoted);
             }
             Some(found) => {
-                self.end_value(true, self.pending_at() + end as u64);
+                self.end_value(Some(id), self.pending_at() + end as u64);
                 self.reach(p, found, end, &[]);
             }
             None => {
@@ -358,7 +404,7 @@ impl Machine {
             self.value.how = self.first_reading();
         }
         if self.value.how == How::Text || stopped {
-            self.end_value(false, self.at);
+            self.end_value(None, self.at);
         }
     }
 }
