@@ -49,9 +49,13 @@ impl Tools {
         self.index(name).is_some()
     }
 
-    /// Whether the text is a name that [`Tools::is_known`], or begins one.
-    fn begins_name(&self, text: &[u8]) -> bool {
-        self.names.is_empty() || self.names.iter().any(|name| name.as_bytes().starts_with(text))
+    /// Whether the word of so many bytes is a name that [`Tools::is_known`], or (not `whole`) begins one.
+    fn could_be<'a>(&self, word: impl Iterator<Item = &'a u8> + Clone, len: usize, whole: bool) -> bool {
+        let begins = |name: &String| {
+            let start = name.as_bytes().get(..len).filter(|_| !whole || name.len() == len);
+            start.is_some_and(|start| word.clone().eq(start))
+        };
+        self.names.is_empty() || self.names.iter().any(begins)
     }
 
     fn index(&self, name: &str) -> Option<usize> {
@@ -367,14 +371,9 @@ impl Machine {
     /// unmarked call.
     pub(super) fn unmarked_tail(&self, bytes: &[u8], end: usize) -> Option<usize> {
         let (begin, stop) = self.last_word(bytes, end)?;
-        let word: Vec<u8> = self.pending.iter().chain(bytes).take(stop).skip(begin).copied().collect();
-        let goes_on = stop == self.pending.len() + bytes.len();
-        let fits = if goes_on { self.tools.begins_name(&word) } else { self.is_name(&word) };
-        fits.then_some(begin)
-    }
-
-    fn is_name(&self, word: &[u8]) -> bool {
-        std::str::from_utf8(word).is_ok_and(|word| self.tools.is_known(word))
+        let word = self.pending.iter().chain(bytes).take(stop).skip(begin);
+        let whole = stop < self.pending.len() + bytes.len();
+        self.tools.could_be(word, stop - begin, whole).then_some(begin)
     }
 
     /// A literal was found in text: where the call begins that it shows the word in front of it to be.
@@ -382,8 +381,8 @@ impl Machine {
         let literal = self.pending.iter().chain(bytes).take(found.end).skip(found.start);
         rules.behind.iter().find(|text| literal.clone().eq(text.iter()))?;
         let (begin, stop) = self.last_word(bytes, found.start)?;
-        let word: Vec<u8> = self.pending.iter().chain(bytes).take(stop).skip(begin).copied().collect();
-        self.is_name(&word).then_some(begin)
+        let word = self.pending.iter().chain(bytes).take(stop).skip(begin);
+        self.tools.could_be(word, stop - begin, true).then_some(begin)
     }
 
     /// A call begins at offset `begin` of `pending` and `bytes`, with its name; the text in front has been given out.
