@@ -88,7 +88,7 @@ impl Machine {
                     let at = self.at + used as u64;
                     self.go(p, region.done, at - text.len() as u64);
                     self.at = at;
-                    self.replay(p, text.to_vec());
+                    self.replay(p, text);
                     self.at -= used as u64;
                     return used;
                 }
@@ -126,19 +126,33 @@ impl Machine {
                 node = self.search.node;
             }
             i += 1;
-            if Json::is_structure(byte) && self.json.broken(byte) {
-                // A string began or the value ended, so what waits is no marker.
+            if !Json::is_structure(byte) || !self.json.broken(byte) {
+                continue;
+            }
+            if self.json.done() {
                 self.emit_args(bytes, from + i);
                 self.pending.clear();
                 self.search = Search::default();
-                if self.json.done() {
-                    let at = self.at + i as u64;
-                    self.end_args(false, at);
-                    match region.kind {
-                        RegionKind::Object(_) => self.object_goes_on(),
-                        _ => self.go(p, region.done, at),
-                    }
+                let at = self.at + i as u64;
+                self.end_args(false, at);
+                match region.kind {
+                    RegionKind::Object(_) => self.object_goes_on(),
+                    _ => self.go(p, region.done, at),
                 }
+                return i;
+            }
+            // A string began: what waits is no marker, and none stands in the string.
+            self.search = Search::default();
+            node = 0;
+            if bytes.get(i).is_some_and(|&byte| self.json.ends_empty(byte)) {
+                i += 1;
+                continue;
+            }
+            let (used, met) = self.json.run(&bytes[i..]);
+            i += used;
+            if met == Met::Control {
+                self.emit_args(bytes, from + i);
+                self.pending.clear();
                 return i;
             }
         }
@@ -152,15 +166,7 @@ impl Machine {
 
     /// Gives out the first `end` bytes of `pending` and `bytes` together as arguments.
     fn emit_args(&mut self, bytes: &[u8], end: usize) {
-        let from = self.pending.len();
-        let target = self.args_target();
-        if from > 0 {
-            let at = self.pending_at();
-            self.out.bytes(target, &self.pending[..end.min(from)], at);
-        }
-        if end > from {
-            self.out.bytes(target, &bytes[..end - from], self.at);
-        }
+        self.joined(bytes, end, Self::args_bytes);
     }
 
     fn begin_args(&mut self) {
@@ -416,7 +422,7 @@ impl Machine {
             return false;
         }
         self.give_comma();
-        self.replay(p, held);
+        self.replay(p, &held);
         true
     }
 
@@ -494,15 +500,7 @@ impl Machine {
 
     /// Gives out the first `end` bytes of `pending` and `bytes` as the inside of a JSON string.
     pub(super) fn emit_raw(&mut self, bytes: &[u8], end: usize) {
-        let from = self.pending.len();
-        if end > 0 && from > 0 {
-            let held = std::mem::take(&mut self.pending);
-            self.raw_text(&held[..end.min(from)], self.at - from as u64);
-            self.pending = held;
-        }
-        if end > from {
-            self.raw_text(&bytes[..end - from], self.at);
-        }
+        self.joined(bytes, end, Self::raw_text);
     }
 
     #[inline]

@@ -259,7 +259,7 @@ impl Machine {
             call.name = Some(name);
         } else if call.name.as_ref() != Some(&name) {
             // A second name is none.
-            self.out.malformed(at, at + name.len() as u64, MalformedReason::Unexpected, name.as_bytes());
+            self.out.malformed(at, at + name.len() as u64, MalformedReason::Unexpected, name);
         }
     }
 
@@ -423,7 +423,7 @@ impl Machine {
             Ok(text) => text,
             Err(error) => {
                 let bytes = error.into_bytes();
-                self.out.malformed(at, at + bytes.len() as u64, MalformedReason::NotUtf8, &bytes);
+                self.out.malformed(at, at + bytes.len() as u64, MalformedReason::NotUtf8, &bytes[..]);
                 String::from_utf8_lossy(&bytes).into_owned()
             }
         }
@@ -510,7 +510,7 @@ impl Machine {
             self.give_back_weak();
             self.out.bytes(Target::Text(Channel::Content), &raw, call.start.max(self.out.mute_until));
             if call.framed {
-                self.out.malformed(call.start, at, MalformedReason::NoName, &raw);
+                self.out.malformed(call.start, at, MalformedReason::NoName, raw);
             }
             return;
         }
@@ -559,7 +559,7 @@ impl Machine {
             Some(call) if !call.started => call.junk.push((from, to, reason)),
             _ => {
                 let raw = self.raw_of(from, to);
-                self.out.malformed(from, to, reason, &raw);
+                self.out.malformed(from, to, reason, raw);
             }
         }
     }
@@ -567,7 +567,7 @@ impl Machine {
     fn report_junk(&mut self, junk: Vec<(u64, u64, MalformedReason)>) {
         for (from, to, reason) in junk {
             let raw = self.raw_of(from, to);
-            self.out.malformed(from, to, reason, &raw);
+            self.out.malformed(from, to, reason, raw);
         }
     }
 
@@ -611,11 +611,11 @@ impl Machine {
             return self.end_call(false, at);
         }
         if call.name.is_none() {
-            let raw = self.raw_of(start, at);
+            let raw = self.take_raw(start, at);
             self.call = None;
             self.junk_from = None;
             self.out.take_held();
-            self.out.malformed(start, at, MalformedReason::CutOff, &raw);
+            self.out.malformed(start, at, MalformedReason::CutOff, raw);
             return;
         }
         let state = match self.mode {
@@ -635,8 +635,8 @@ impl Machine {
         self.give_comma();
         self.confirm_name();
         let Some(call) = self.call.take() else { return };
-        let raw = self.raw_of(start, at);
-        self.out.malformed(start, at, MalformedReason::CutOff, &raw);
+        let raw = self.take_raw(start, at);
+        self.out.malformed(start, at, MalformedReason::CutOff, raw);
         self.out.event(Event::CallEnd { index: call.index, complete: false });
     }
 
@@ -703,12 +703,10 @@ impl Machine {
 
     /// Runs the held bytes behind `end` again; gives back how many of the bytes behind them are used.
     pub(super) fn again(&mut self, p: &Program, held: Vec<u8>, end: usize) -> usize {
-        if end < held.len() {
-            self.replay(p, held[end..].to_vec());
-            0
-        } else {
-            end - held.len()
-        }
+        let used = end.saturating_sub(held.len());
+        self.replay(p, held.get(end..).unwrap_or_default());
+        self.reuse(held);
+        used
     }
 
     /// The word ends in front of offset `end` of `pending` and `bytes`. What ends it is looked at again,

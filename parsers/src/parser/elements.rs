@@ -136,7 +136,7 @@ impl Machine {
             let (tag, prefix) = self.take_tag();
             self.element_text(&tag[..prefix], end - tag.len() as u64);
             self.at += i as u64 + 1;
-            self.replay(p, tag[prefix..].to_vec());
+            self.replay(p, &tag[prefix..]);
             self.at -= i as u64 + 1;
             return i + 1;
         }
@@ -182,7 +182,7 @@ impl Machine {
             }
         };
         self.at = end;
-        self.replay(p, rest.to_vec());
+        self.replay(p, rest);
         self.at = end - used as u64;
         used
     }
@@ -359,7 +359,7 @@ impl Machine {
             Holds::Open | Holds::Whole | Holds::Json => {
                 let (text, from) = (element.text, element.text_at);
                 if std::str::from_utf8(&text).is_err() {
-                    self.out.malformed(from, from + text.len() as u64, MalformedReason::NotUtf8, &text);
+                    self.out.malformed(from, from + text.len() as u64, MalformedReason::NotUtf8, &text[..]);
                 }
                 self.args_text(&typed(&String::from_utf8_lossy(&text), types, false));
             }

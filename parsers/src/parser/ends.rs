@@ -121,11 +121,10 @@ impl Machine {
                     self.misfit(p, state, &[], 0);
                 }
                 Mode::In(region) => {
-                    let kind = p.regions[usize::from(region)].kind.clone();
-                    match kind {
+                    match &p.regions[usize::from(region)].kind {
                         RegionKind::Text(channel) => {
                             let end = self.pending.len();
-                            self.emit(channel, &[], end);
+                            self.emit(*channel, &[], end);
                             self.pending.clear();
                         }
                         RegionKind::Junk => self.pending.clear(),

@@ -17,6 +17,24 @@ pub(crate) fn escape(byte: u8) -> &'static str {
     }
 }
 
+/// How many bytes make a [`row`].
+pub(crate) const ROW: usize = 8;
+
+/// The escapes of the bytes at the front where they are all the same and of a kind that comes in rows.
+#[inline(always)]
+pub(crate) fn row(bytes: &[u8]) -> Option<&'static str> {
+    let row: &[u8; ROW] = bytes.first_chunk()?;
+    if *row != [row[0]; ROW] {
+        return None;
+    }
+    match row[0] {
+        b'"' => Some(r#"\"\"\"\"\"\"\"\""#),
+        b'\\' => Some(r"\\\\\\\\\\\\\\\\"),
+        b'\n' => Some(r"\n\n\n\n\n\n\n\n"),
+        _ => None,
+    }
+}
+
 /// Appends bytes as they stand inside a JSON string.
 pub(crate) fn escape_into(bytes: &[u8], out: &mut Vec<u8>) {
     let mut rest = bytes;
@@ -72,7 +90,12 @@ impl Unescape {
                     if byte == b'\\' {
                         *self = Unescape::Escape;
                     } else {
-                        out.push(byte);
+                        let rest = &bytes[i..];
+                        let plain = rest.iter().position(|&byte| byte == quote || byte == b'\\');
+                        let plain = plain.unwrap_or(rest.len());
+                        out.extend_from_slice(&rest[..plain]);
+                        i += plain;
+                        continue;
                     }
                 }
                 Unescape::Escape => self.escaped(byte, 0, out),

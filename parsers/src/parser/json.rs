@@ -218,16 +218,26 @@ impl Json {
             || matches!(self.at, At::Number(number) if self.depth == 0 && number.may_end())
     }
 
-    fn push(&mut self, object: bool) {
+    fn push_object(&mut self) {
         let (word, bit) = (self.depth / 64, self.depth % 64);
         if word == self.stack.len() {
             self.stack.push(0);
         }
-        self.stack[word] = self.stack[word] & !(1 << bit) | u64::from(object) << bit;
+        self.stack[word] |= 1 << bit;
         self.depth += 1;
-        if object {
-            self.keys.open();
+        self.keys.open();
+    }
+
+    /// Arrays, one in the other; at least one.
+    fn push_arrays(&mut self, count: usize) {
+        let (word, bit) = (self.depth / 64, self.depth % 64);
+        // What stood above is forgotten.
+        self.stack.truncate(word + 1);
+        if let Some(word) = self.stack.get_mut(word) {
+            *word &= (1 << bit) - 1;
         }
+        self.depth += count;
+        self.stack.resize(self.depth.div_ceil(64), 0);
     }
 
     fn top_is_object(&self) -> bool {
@@ -245,11 +255,18 @@ impl Json {
         let mut i = 0;
         while i < bytes.len() {
             if self.at == At::Text {
-                let plain = plain_run(&bytes[i..]);
-                if self.key {
-                    self.keys.bytes(&bytes[i..i + plain]);
+                let from = i;
+                i += plain_run(&bytes[i..]);
+                let escapes = i;
+                while let [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] = bytes[i..] {
+                    i += 2;
                 }
-                i += plain;
+                if self.key {
+                    self.keys.bytes(&bytes[from..i]);
+                }
+                if i > escapes {
+                    continue;
+                }
                 let Some(&byte) = bytes.get(i) else { break };
                 match byte {
                     b'"' if self.key => {
@@ -283,6 +300,13 @@ impl Json {
             }
             if !self.valid && !self.in_text() {
                 return (i, Met::Invalid);
+            }
+            if byte == b'[' && matches!(self.at, At::Value | At::ValueOrEnd | At::Item) {
+                let arrays = bytes[i..].iter().take_while(|&&byte| byte == b'[').count();
+                self.push_arrays(arrays);
+                self.at = At::ValueOrEnd;
+                i += arrays;
+                continue;
             }
             match self.step(byte) {
                 Stepped::Taken => i += 1,
@@ -323,12 +347,8 @@ impl Json {
             At::Value | At::ValueOrEnd | At::Item => match byte {
                 b'{' => {
                     self.object |= self.depth == 0;
-                    self.push(true);
+                    self.push_object();
                     self.at = At::KeyOrEnd;
-                }
-                b'[' => {
-                    self.push(false);
-                    self.at = At::ValueOrEnd;
                 }
                 b'"' => self.at = At::Text,
                 b'-' => self.at = At::Number(Number::Minus),
@@ -404,6 +424,16 @@ impl Json {
         matches!(byte, b'"' | b'{' | b'}' | b'[' | b']')
     }
 
+    /// Whether the string that just began, in a value that is not valid, ends with this byte already.
+    #[inline]
+    pub(crate) fn ends_empty(&mut self, byte: u8) -> bool {
+        let empty = byte == b'"' && self.at == At::Text;
+        if empty {
+            self.value_ended();
+        }
+        empty
+    }
+
     /// One byte of a value that is not valid, outside strings; whether a string began or the value ended.
     #[inline]
     pub(crate) fn broken(&mut self, byte: u8) -> bool {
@@ -427,6 +457,12 @@ enum Stepped {
     Bad,
 }
 
+/// Whether the byte stands as an escape in a JSON string.
+#[inline(always)]
+pub(crate) fn is_escaped(byte: u8) -> bool {
+    byte == b'"' || byte == b'\\' || byte < 0x20
+}
+
 /// How many bytes at the front are neither `"` nor `\` nor control characters.
 #[inline]
 pub(crate) fn plain_run(bytes: &[u8]) -> usize {
@@ -447,7 +483,7 @@ pub(crate) fn plain_run(bytes: &[u8]) -> usize {
         at += 8;
     }
     let rest = words.remainder();
-    at + rest.iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20).unwrap_or(rest.len())
+    at + rest.iter().position(|&byte| is_escaped(byte)).unwrap_or(rest.len())
 }
 
 #[cfg(test)]

@@ -354,9 +354,17 @@ impl Machine {
     }
 
     /// Runs bytes again that waited in vain, or that stand behind a literal.
-    fn replay(&mut self, p: &Program, held: Vec<u8>) {
+    fn replay(&mut self, p: &Program, held: &[u8]) {
         self.at -= held.len() as u64;
-        self.advance(p, &held);
+        self.advance(p, held);
+    }
+
+    /// Keeps the room of bytes that waited.
+    fn reuse(&mut self, mut held: Vec<u8>) {
+        if self.pending.capacity() == 0 {
+            held.clear();
+            self.pending = held;
+        }
     }
 
     /// Keeps input of the open call: it may have to be given back.
@@ -375,6 +383,15 @@ impl Machine {
         let index = |at: u64| (at.saturating_sub(self.raw_from) as usize).min(self.raw.len());
         // What the prompt holds is cut off at the front, so a span can be empty.
         self.raw[index(from)..index(to).max(index(from))].to_vec()
+    }
+
+    /// The same, of a call that is over: where they are all that is kept, they are not copied.
+    fn take_raw(&mut self, from: u64, to: u64) -> Vec<u8> {
+        if (from, to) != (self.raw_from, self.raw_from + self.raw.len() as u64) {
+            return self.raw_of(from, to);
+        }
+        self.raw_from = to;
+        std::mem::take(&mut self.raw)
     }
 
     /// The offset of the first byte that waits.

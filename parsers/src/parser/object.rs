@@ -53,6 +53,15 @@ pub(super) struct ObjectState {
     refused: bool,
 }
 
+impl ObjectState {
+    /// An object comes. The room for words stays.
+    pub(super) fn restart(&mut self) {
+        let mut word = std::mem::take(&mut self.word);
+        word.clear();
+        *self = ObjectState { word, ..ObjectState::default() };
+    }
+}
+
 /// The members of the object at `path`.
 fn at_path<'a>(mut members: &'a [Member], path: &[usize]) -> &'a [Member] {
     for &step in path {
@@ -192,7 +201,7 @@ impl Machine {
     fn string_ended(&mut self, members: &[Member], at: u64) {
         match self.object.at {
             At::Key => {
-                let word = std::mem::take(&mut self.object.word);
+                let word = &self.object.word;
                 let level = at_path(members, &self.object.path);
                 self.object.member = level.iter().position(|member| {
                     std::iter::once(&member.key).chain(&member.aliases).any(|key| key.as_bytes() == word)

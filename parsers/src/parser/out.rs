@@ -1,8 +1,10 @@
 //! Where the parser writes: joins deltas, decodes UTF-8, keeps spans in the order of the output.
 
+use std::string::FromUtf8Error;
+
 use toolglot_format::{Channel, Event, MalformedReason};
 
-use super::escape::escape;
+use super::escape::{ROW, escape, row};
 use super::is_ws;
 use super::json::plain_run;
 
@@ -134,27 +136,33 @@ impl Out {
         let clean = self.tail_len == 0 && self.bad.is_none();
         if let (true, Ok(mut text)) = (clean, std::str::from_utf8(bytes)) {
             let sink = self.sink();
-            // Room for some escapes, so that most chunks cost one allocation.
-            sink.reserve(text.len() + text.len() / 8 + 4);
-            loop {
+            while !text.is_empty() {
                 let (plain, rest) = text.split_at(plain_run(text.as_bytes()));
-                sink.push_str(plain);
-                let mut run = 0;
-                for &byte in rest.as_bytes() {
-                    match byte {
-                        b'"' => sink.push_str("\\\""),
-                        b'\\' => sink.push_str("\\\\"),
-                        b'\n' => sink.push_str("\\n"),
-                        0..0x20 => sink.push_str(escape(byte)),
-                        _ => break,
+                let row = row(rest.as_bytes());
+                // Room for more escapes, too, so that most chunks cost one allocation.
+                sink.reserve(text.len() + row.map_or(rest.len() / 8 + 4, |_| rest.len()));
+                if !plain.is_empty() {
+                    sink.push_str(plain);
+                }
+                let taken = match (row, rest.as_bytes().first()) {
+                    (Some(row), _) => {
+                        sink.push_str(row);
+                        ROW
                     }
-                    run += 1;
-                }
-                if run == 0 {
-                    return;
-                }
-                text = &rest[run..];
+                    (None, None) => return,
+                    (None, Some(&byte)) => {
+                        match byte {
+                            b'"' => sink.push_str("\\\""),
+                            b'\\' => sink.push_str("\\\\"),
+                            b'\n' => sink.push_str("\\n"),
+                            _ => sink.push_str(escape(byte)),
+                        }
+                        1
+                    }
+                };
+                text = &rest[taken..];
             }
+            return;
         }
         let (mut rest, mut at) = (bytes, at);
         while !rest.is_empty() {
@@ -253,7 +261,7 @@ impl Out {
     fn end_bad(&mut self) {
         if let Some((from, to, raw)) = self.bad.take() {
             self.flush_delta();
-            self.push_malformed(from, to, MalformedReason::NotUtf8, &raw);
+            self.push_malformed(from, to, MalformedReason::NotUtf8, raw);
         }
     }
 
@@ -321,14 +329,15 @@ impl Out {
         self.events.push(event);
     }
 
-    pub(crate) fn malformed(&mut self, from: u64, to: u64, reason: MalformedReason, raw: &[u8]) {
+    pub(crate) fn malformed(&mut self, from: u64, to: u64, reason: MalformedReason, raw: impl Into<Vec<u8>>) {
         self.flush();
-        self.push_malformed(from, to, reason, raw);
+        self.push_malformed(from, to, reason, raw.into());
     }
 
-    fn push_malformed(&mut self, from: u64, to: u64, reason: MalformedReason, raw: &[u8]) {
+    fn push_malformed(&mut self, from: u64, to: u64, reason: MalformedReason, raw: Vec<u8>) {
         let span = from.saturating_sub(self.mute_until)..to.saturating_sub(self.mute_until);
-        let raw = String::from_utf8_lossy(raw).into_owned();
+        let lossy = |error: FromUtf8Error| String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let raw = String::from_utf8(raw).unwrap_or_else(lossy);
         self.events.push(Event::Malformed { span, reason, raw });
     }
 

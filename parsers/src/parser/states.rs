@@ -2,7 +2,6 @@
 
 use toolglot_format::{Channel, MalformedReason};
 
-use super::object::ObjectState;
 use super::out::Target;
 use super::{Machine, Mode, is_ws};
 use crate::program::{Action, Fallback, Found, Program, RegionId, RegionKind, Search, State, StateId, To};
@@ -13,8 +12,23 @@ impl Machine {
         let state = &p.states[usize::from(id)];
         let scan = state.expected.scan(self.plain);
         let from = self.pending.len();
-        for (i, &byte) in bytes.iter().enumerate() {
-            let end = from + i + 1;
+        let waits_for_more = state.ws || state.fallback.is_none();
+        let mut i = 0;
+        while i < bytes.len() {
+            if self.search == Search::default() && self.pending_ws == from + i && waits_for_more {
+                // Until a literal begins, white space is no more than that.
+                let space = bytes[i..].iter().take_while(|&&byte| is_ws(byte) && !scan.begins(byte)).count();
+                i += space;
+                self.pending_ws += space;
+            }
+            if self.search.found.is_none() && self.search.node != 0 && self.pending_ws < from + i {
+                let (node, len) = scan.follow(self.search.node, &bytes[i..]);
+                i += len;
+                self.search.node = node;
+            }
+            let Some(&byte) = bytes.get(i) else { break };
+            i += 1;
+            let end = from + i;
             if self.pending_ws == end - 1 && is_ws(byte) {
                 self.pending_ws = end;
             }
@@ -28,7 +42,7 @@ impl Machine {
                 }
             }
             let goes_on = if partial == end {
-                self.pending_ws == end && (state.ws || state.fallback.is_none())
+                self.pending_ws == end && waits_for_more
             } else {
                 partial == 0 || partial <= self.pending_ws && state.ws
             };
@@ -39,7 +53,7 @@ impl Machine {
                     return self.reach(p, found, 0, bytes);
                 }
             } else if !goes_on {
-                return self.misfit(p, id, bytes, i + 1);
+                return self.misfit(p, id, bytes, i);
             }
         }
         self.pending.extend_from_slice(bytes);
@@ -98,8 +112,9 @@ impl Machine {
             None => self.unfit(p, id, at),
         }
         self.at += used as u64;
-        self.replay(p, held);
+        self.replay(p, &held);
         self.at -= used as u64;
+        self.reuse(held);
         used
     }
 
@@ -110,13 +125,13 @@ impl Machine {
             && !call.started
         {
             // Models speak of their markers while they think: there, a marker without a name is none.
-            let thinking = RegionKind::Text(Channel::Reasoning);
-            let in_thought = call.name.is_none() && p.regions[usize::from(call.resume)].kind == thinking;
+            let resume = &p.regions[usize::from(call.resume)].kind;
+            let in_thought = call.name.is_none() && matches!(resume, RegionKind::Text(Channel::Reasoning));
             if !call.framed || in_thought {
                 return self.give_back(p, at);
             }
         }
-        if p.regions[usize::from(region)].kind == RegionKind::Junk {
+        if matches!(p.regions[usize::from(region)].kind, RegionKind::Junk) {
             if self.reopen_value(p, at) {
                 return;
             }
@@ -142,7 +157,7 @@ impl Machine {
         self.resume = text;
         if !self.weak.is_empty() {
             let weak = std::mem::take(&mut self.weak);
-            self.out.malformed(self.weak_at, at, MalformedReason::Unexpected, &weak);
+            self.out.malformed(self.weak_at, at, MalformedReason::Unexpected, weak);
         }
         self.junk_from = Some(at);
         self.raw.clear();
@@ -169,7 +184,7 @@ impl Machine {
             Some(fallback) if matches!(p.regions[usize::from(fallback.region)].kind, RegionKind::Text(_)) => {
                 fallback.region
             }
-            _ if p.regions[usize::from(state.unfit)].kind == RegionKind::Junk => self.resume,
+            _ if matches!(p.regions[usize::from(state.unfit)].kind, RegionKind::Junk) => self.resume,
             _ => state.unfit,
         }
     }
@@ -193,7 +208,7 @@ impl Machine {
             RegionKind::Json => self.start_json(p),
             RegionKind::Python => self.start_python(p),
             RegionKind::Raw(key) => self.start_raw(p, key),
-            RegionKind::Object(_) => self.object = ObjectState::default(),
+            RegionKind::Object(_) => self.object.restart(),
             RegionKind::Elements(_) => self.start_elements(),
         }
     }
@@ -217,19 +232,18 @@ impl Machine {
     /// A literal was found. Takes it, and runs again what stands behind it and was looked at already. White
     /// space from `ws_from` on belongs to it.
     pub(super) fn reach(&mut self, p: &Program, found: Found, ws_from: usize, bytes: &[u8]) -> usize {
-        let held = std::mem::take(&mut self.pending);
+        let mut held = std::mem::take(&mut self.pending);
         let from = held.len();
-        let action = p.actions[usize::from(found.action)].clone();
+        held.extend_from_slice(&bytes[..found.end.saturating_sub(from)]);
+        let action = &p.actions[usize::from(found.action)];
         let start_at = self.at - from as u64 + found.start as u64;
         self.search = Search::default();
         self.pending_ws = 0;
-        let literal: Vec<u8> =
-            held.iter().chain(bytes).copied().skip(found.start).take(found.end - found.start).collect();
         let behind = found.end;
         let keeps_literal = matches!(action.to, To::Region(_) | To::Done);
         let resume_at = if keeps_literal { found.start } else { behind };
         if ws_from < found.start && self.call.is_none() {
-            self.out.leave_gap(held.iter().chain(bytes).copied().take(found.start).skip(ws_from));
+            self.out.leave_gap(held[ws_from..found.start].iter().copied());
         }
         if action.ends {
             self.end_call(true, start_at);
@@ -241,7 +255,7 @@ impl Machine {
                 Mode::At(id) if self.takes_ws(p, id) => found.start,
                 _ => ws_from,
             };
-            let in_held = &held[ws_from.min(from)..];
+            let in_held = &held[ws_from.min(from)..from];
             let behind = &bytes[ws_from.saturating_sub(from)..];
             self.start_call(start_at - (found.start - ws_from) as u64, in_held, behind, resume);
         }
@@ -259,16 +273,12 @@ impl Machine {
                     _ => Channel::Content,
                 };
             }
-            self.weak.extend(held.iter().chain(bytes).take(found.start).skip(ws_from));
+            self.weak.extend_from_slice(&held[ws_from.min(found.start)..found.start]);
         }
-        self.arrive(p, &action, &literal, start_at);
+        self.arrive(p, action, &held[found.start..found.end], start_at);
         // What was looked at behind the literal.
-        if resume_at < from {
-            self.replay(p, held[resume_at..].to_vec());
-            0
-        } else {
-            resume_at - from
-        }
+        held.truncate(from);
+        self.again(p, held, resume_at)
     }
 
     /// Whether white space is framing in front of what begins with no literal.
@@ -284,8 +294,7 @@ impl Machine {
         self.behind = end;
         match action.to {
             To::Stray => {
-                let raw = literal.to_vec();
-                self.out.malformed(at, end, MalformedReason::StrayMarker, &raw);
+                self.out.malformed(at, end, MalformedReason::StrayMarker, literal);
             }
             // Taken where the value is read.
             To::Entity => {}

@@ -69,18 +69,26 @@ impl Machine {
     /// Gives out the first `end` bytes of `pending` and `bytes` together.
     #[inline]
     pub(super) fn emit(&mut self, channel: Channel, bytes: &[u8], end: usize) {
+        self.joined(bytes, end, |machine, bytes, at| machine.out.bytes(Target::Text(channel), bytes, at));
+    }
+
+    /// Hands over the first `end` bytes of `pending` and `bytes` as one, with their offset.
+    #[inline]
+    pub(super) fn joined(&mut self, bytes: &[u8], end: usize, take: impl FnOnce(&mut Self, &[u8], u64)) {
+        let from = self.pending.len();
         if end == 0 {
             return;
         }
-        let from = self.pending.len();
-        let target = Target::Text(channel);
-        if from > 0 {
-            let at = self.pending_at();
-            self.out.bytes(target, &self.pending[..end.min(from)], at);
+        if from == 0 {
+            let at = self.at;
+            return take(self, &bytes[..end], at);
         }
-        if end > from {
-            self.out.bytes(target, &bytes[..end - from], self.at);
-        }
+        let at = self.pending_at();
+        let mut held = std::mem::take(&mut self.pending);
+        held.extend_from_slice(&bytes[..end.saturating_sub(from)]);
+        take(self, &held[..end], at);
+        held.truncate(from);
+        self.pending = held;
     }
 
     /// Keeps what follows `end` of `pending` and `bytes` together; the white space ends at `ws_end`.
@@ -119,9 +127,15 @@ impl Machine {
         }
     }
 
-    /// Reports the junk in front of `at`.
+    /// Reports the junk in front of `at`, if there is any.
+    #[inline]
     pub(super) fn end_junk(&mut self, at: u64) {
-        let Some(from) = self.junk_from.take() else { return };
+        if let Some(from) = self.junk_from.take() {
+            self.report_unexpected(from, at);
+        }
+    }
+
+    fn report_unexpected(&mut self, from: u64, at: u64) {
         let raw = self.raw_of(from, at);
         if raw.iter().all(|&byte| is_ws(byte)) {
             return;

@@ -99,7 +99,7 @@ impl Machine {
             let held = std::mem::take(&mut self.value.text);
             self.value.how = self.first_reading();
             if !held.is_empty() {
-                self.replay(p, held);
+                self.replay(p, &held);
             }
             return 0;
         }
@@ -256,7 +256,7 @@ impl Machine {
         let saved = self.at;
         self.at = at;
         if !text.is_empty() {
-            self.replay(p, text);
+            self.replay(p, &text);
         }
         self.at = saved;
     }
@@ -303,7 +303,7 @@ impl Machine {
                 let text = std::mem::take(&mut self.value.text);
                 let from = self.value.text_at;
                 if std::str::from_utf8(&text).is_err() {
-                    self.out.malformed(from, from + text.len() as u64, MalformedReason::NotUtf8, &text);
+                    self.out.malformed(from, from + text.len() as u64, MalformedReason::NotUtf8, &text[..]);
                 }
                 let mut written = String::from_utf8_lossy(&text).into_owned();
                 if let Some(escape) = self.value.escape {

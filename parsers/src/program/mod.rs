@@ -8,6 +8,7 @@
 mod build;
 mod leaves;
 mod scan;
+mod starts;
 
 use std::sync::OnceLock;
 

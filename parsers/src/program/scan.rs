@@ -3,6 +3,8 @@
 //! An Aho-Corasick automaton as a dense table over byte classes: one table look-up per byte, no step back.
 //! The stream can stop anywhere: the node is all the state there is.
 
+use super::starts::{Starts, WINDOW};
+
 /// A literal and what it stands for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry {
@@ -20,8 +22,6 @@ pub(crate) struct Scan {
     table: Vec<u16>,
     nodes: Vec<Node>,
     starts: Starts,
-    /// Whether a literal begins with the byte.
-    begins: [bool; 256],
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,15 +33,6 @@ struct Node {
     action: u16,
     /// Whether a literal goes on from here.
     extends: bool,
-}
-
-#[derive(Debug)]
-enum Starts {
-    None,
-    One(u8),
-    Two(u8, u8),
-    Three(u8, u8, u8),
-    Many,
 }
 
 /// A literal that was found. Offsets are those of the caller's stream.
@@ -109,19 +100,7 @@ impl Scan {
                 }
             }
         }
-        let mut first: Vec<u8> = entries.iter().filter_map(|entry| entry.text.first().copied()).collect();
-        first.sort_unstable();
-        first.dedup();
-        let starts = match first[..] {
-            [] => Starts::None,
-            [a] => Starts::One(a),
-            [a, b] => Starts::Two(a, b),
-            [a, b, c] => Starts::Three(a, b, c),
-            _ => Starts::Many,
-        };
-        let mut begins = [false; 256];
-        first.iter().for_each(|&byte| begins[usize::from(byte)] = true);
-        Scan { classes, shift, table, nodes, starts, begins }
+        Scan { classes, shift, table, nodes, starts: Starts::new(entries) }
     }
 
     /// The node after one more byte.
@@ -133,7 +112,24 @@ impl Scan {
     /// Whether a literal begins with the byte.
     #[inline(always)]
     pub(crate) fn begins(&self, byte: u8) -> bool {
-        self.begins[usize::from(byte)]
+        self.starts.begins(byte)
+    }
+
+    /// Inside what may become a literal: the node as far as that goes on and no literal ends, and how many bytes
+    /// that is.
+    #[inline]
+    pub(crate) fn follow(&self, node: u16, bytes: &[u8]) -> (u16, usize) {
+        let mut depth = self.depth(node);
+        let mut at = node;
+        for (i, &byte) in bytes.iter().enumerate() {
+            let next = self.step(at, byte);
+            depth += 1;
+            if self.depth(next) != depth || !self.is_dull(next) {
+                return (at, i);
+            }
+            at = next;
+        }
+        (at, bytes.len())
     }
 
     /// Whether no literal ends at the node.
@@ -166,22 +162,10 @@ impl Scan {
         self.nodes[usize::from(node)].extends
     }
 
-    /// The offset of the first byte at which a literal may begin.
+    /// The offset of the first place at which a literal may stand.
     #[inline(always)]
     pub(crate) fn skip(&self, bytes: &[u8]) -> usize {
-        // Below this length a call of memchr costs more than it saves.
-        const SHORT: usize = 16;
-        if bytes.len() >= SHORT {
-            let found = match self.starts {
-                Starts::None => None,
-                Starts::One(a) => memchr::memchr(a, bytes),
-                Starts::Two(a, b) => memchr::memchr2(a, b, bytes),
-                Starts::Three(a, b, c) => memchr::memchr3(a, b, c, bytes),
-                Starts::Many => bytes.iter().position(|&byte| self.begins(byte)),
-            };
-            return found.unwrap_or(bytes.len());
-        }
-        bytes.iter().position(|&byte| self.begins(byte)).unwrap_or(bytes.len())
+        self.starts.skip(bytes)
     }
 }
 
@@ -213,6 +197,7 @@ impl Search {
     pub(crate) fn run_from(&mut self, scan: &Scan, chunk: &[u8], from: usize, skipped: usize) -> Step {
         let mut at = skipped;
         let mut node = self.node;
+        let looks_ahead = chunk.len() >= WINDOW;
         while at < chunk.len() {
             if node == 0 && self.found.is_none() {
                 at += scan.skip(&chunk[at..]);
@@ -220,13 +205,22 @@ impl Search {
                     break;
                 }
             }
+            let mut depth = scan.depth(node);
             node = scan.step(node, chunk[at]);
             at += 1;
             if self.found.is_none() {
-                // Inside what may become a literal, byte for byte.
-                while scan.is_dull(node) && node != 0 && at < chunk.len() {
+                // Inside what may become a literal, byte for byte, until it comes to nothing.
+                let goes_on = |node, depth| !looks_ahead || scan.depth(node) > depth;
+                while scan.is_dull(node) && node != 0 && goes_on(node, depth) && at < chunk.len() {
+                    depth = scan.depth(node);
                     node = scan.step(node, chunk[at]);
                     at += 1;
+                }
+                let alive = scan.depth(node);
+                if looks_ahead && alive <= depth.min(at) && chunk.len() - (at - alive) >= WINDOW {
+                    // What may be a literal now is judged by all of it that is in hand.
+                    (at, node) = (at - alive, 0);
+                    continue;
                 }
                 if scan.is_dull(node) {
                     continue;

@@ -11,6 +11,7 @@ mod mutations;
 mod nodes;
 mod print;
 mod registry;
+mod runs;
 mod synthetic;
 mod unmarked;
 mod values;
