@@ -139,8 +139,10 @@ impl Out {
             while !text.is_empty() {
                 let (plain, rest) = text.split_at(plain_run(text.as_bytes()));
                 let row = row(rest.as_bytes());
-                // Room for more escapes, too, so that most chunks cost one allocation.
-                sink.reserve(text.len() + row.map_or(rest.len() / 8 + 4, |_| rest.len()));
+                if row.is_some() || text.len() == bytes.len() {
+                    // Room for more escapes, too, so that most chunks cost one allocation.
+                    sink.reserve(text.len() + row.map_or(text.len() / 8 + 4, |_| rest.len()));
+                }
                 if !plain.is_empty() {
                     sink.push_str(plain);
                 }
