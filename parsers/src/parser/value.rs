@@ -448,11 +448,20 @@ pub(crate) fn typed(text: &str, types: TypeSet, quoted: bool) -> String {
         _ => types.intersects(TypeSet::NUMBER),
     };
     let text_allowed = types.contains(TypeSet::STRING) && !quoted;
+    // In quotes although its type has no strings.
+    let unquoted = |json: &str| {
+        let inner: String = serde_json::from_str(json).ok()?;
+        (!types.contains(TypeSet::STRING) && is_json(&inner) && fits(&inner)).then_some(inner)
+    };
     if is_json(trimmed) {
-        return if text_allowed && !fits(trimmed) { string() } else { trimmed.to_owned() };
+        let spelled = || unquoted(trimmed).unwrap_or_else(|| trimmed.to_owned());
+        return if text_allowed && !fits(trimmed) { string() } else { spelled() };
     }
+    // Digits in groups are a number in Python, and a name or a code in text.
+    let grouped = trimmed.contains('_') && trimmed.starts_with(|c: char| c == '-' || c.is_ascii_digit());
     match literal::literal(trimmed).or_else(|| unescaped(trimmed).filter(|_| !text_allowed)) {
-        Some(json) if !text_allowed || fits(&json) => json,
+        Some(json) if !text_allowed => unquoted(&json).unwrap_or(json),
+        Some(json) if fits(&json) && !grouped => json,
         _ => match trimmed.to_ascii_lowercase().as_str() {
             word @ ("true" | "false") if types.contains(TypeSet::BOOLEAN) => word.to_owned(),
             _ => string(),
