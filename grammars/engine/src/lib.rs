@@ -47,6 +47,7 @@ mod matcher;
 mod pack;
 mod prompt;
 mod terminal;
+mod token_set;
 #[cfg(feature = "tokenizers")]
 mod tokenizer;
 mod trie;

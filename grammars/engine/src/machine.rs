@@ -64,7 +64,30 @@ pub(crate) struct Cell {
 pub(crate) struct Head {
     pub(crate) leaf: Leaf,
     pub(crate) stack: u32,
+    /// Differs where heads differ, nearly always.
+    fingerprint: u32,
 }
+
+/// Finds equal heads where there are many.
+#[derive(Default)]
+struct HeadIndex {
+    /// Open addressing by fingerprint: one more than the place in the list of heads, 0 for none.
+    slots: Vec<u32>,
+    /// The heads that are in it.
+    from: usize,
+    to: usize,
+}
+
+impl Clone for HeadIndex {
+    /// It is made again for every list of heads.
+    fn clone(&self) -> Self {
+        HeadIndex::default()
+    }
+}
+
+/// So many heads are searched one by one.
+const FEW_HEADS: usize = 32;
+const HEAD_SLOTS: usize = 2 * MAX_HEADS;
 
 #[derive(Clone, Copy)]
 enum Todo {
@@ -89,12 +112,19 @@ pub(crate) struct Machine {
     todo: Vec<Todo>,
     /// Repetitions of empty items met during one expansion.
     loops: Vec<(Frame, u32)>,
+    index: HeadIndex,
 }
 
 impl Machine {
     pub(crate) fn new() -> Machine {
         let bottom = Cell { frame: Frame::Bottom, parent: BOTTOM, depth: 0, hash: 0 };
-        Machine { cells: vec![bottom], low: UNTOUCHED, todo: Vec::new(), loops: Vec::new() }
+        Machine {
+            cells: vec![bottom],
+            low: UNTOUCHED,
+            todo: Vec::new(),
+            loops: Vec::new(),
+            index: HeadIndex::default(),
+        }
     }
 
     #[inline]
@@ -123,19 +153,61 @@ impl Machine {
         true
     }
 
+    /// Adds a head to `out[from..]` if it is not there yet.
     #[inline]
-    fn add(&self, head: Head, from: usize, out: &mut Vec<Head>) -> Result<(), GrammarError> {
-        if out[from..].iter().any(|h| h.leaf == head.leaf && self.same(h.stack, head.stack)) {
+    fn add(&mut self, leaf: Leaf, stack: u32, from: usize, out: &mut Vec<Head>) -> Result<(), GrammarError> {
+        let mut hasher = FxHasher::default();
+        (leaf, self.cells[stack as usize].hash).hash(&mut hasher);
+        let head = Head { leaf, stack, fingerprint: (hasher.finish() >> 32) as u32 };
+        if out.len() - from <= FEW_HEADS {
+            self.index.to = 0;
+            if !out[from..].iter().any(|other| self.equal(other, &head)) {
+                out.push(head);
+            }
             return Ok(());
         }
-        if out.len() - from >= MAX_HEADS {
-            return Err(GrammarError::Limit {
+        self.add_to_many(head, from, out)
+    }
+
+    fn add_to_many(&mut self, head: Head, from: usize, out: &mut Vec<Head>) -> Result<(), GrammarError> {
+        let mut index = std::mem::take(&mut self.index);
+        if (index.from, index.to) != (from, out.len()) {
+            index.slots.clear();
+            index.slots.resize(HEAD_SLOTS, 0);
+            index.from = from;
+            for (place, head) in out.iter().enumerate().skip(from) {
+                let mut slot = head.fingerprint as usize % HEAD_SLOTS;
+                while index.slots[slot] != 0 {
+                    slot = (slot + 1) % HEAD_SLOTS;
+                }
+                index.slots[slot] = place as u32 + 1;
+            }
+        }
+        let mut slot = head.fingerprint as usize % HEAD_SLOTS;
+        let mut known = false;
+        while !known && index.slots[slot] != 0 {
+            known = self.equal(&out[index.slots[slot] as usize - 1], &head);
+            slot = (slot + 1) % HEAD_SLOTS;
+        }
+        let full = !known && out.len() - from >= MAX_HEADS;
+        if !known && !full {
+            out.push(head);
+            index.slots[slot] = out.len() as u32;
+        }
+        index.to = out.len();
+        self.index = index;
+        match full {
+            true => Err(GrammarError::Limit {
                 what: "simultaneous readings of the text",
                 limit: MAX_HEADS as u64,
-            });
+            }),
+            false => Ok(()),
         }
-        out.push(head);
-        Ok(())
+    }
+
+    #[inline]
+    fn equal(&self, a: &Head, b: &Head) -> bool {
+        a.fingerprint == b.fingerprint && a.leaf == b.leaf && self.same(a.stack, b.stack)
     }
 
     /// The heads of a grammar's start, added to `out`.
@@ -200,23 +272,21 @@ impl Machine {
         match grammar.node(expr) {
             Node::Never => {}
             Node::Empty => self.todo.push(Todo::Resume(stack)),
-            Node::Bytes(_) => {
-                self.add(Head { leaf: Leaf::Bytes { node: expr.0, at: 0 }, stack }, from, out)?
-            }
+            Node::Bytes(_) => self.add(Leaf::Bytes { node: expr.0, at: 0 }, stack, from, out)?,
             Node::Special(_) => {
                 let leaf = match ctx.specials.get(&expr.0) {
                     Some(&token) => Leaf::Special { token },
                     None => Leaf::Bytes { node: expr.0, at: 0 },
                 };
-                self.add(Head { leaf, stack }, from, out)?;
+                self.add(leaf, stack, from, out)?;
             }
-            Node::Token(_) => self.add(Head { leaf: Leaf::Token { node: expr.0 }, stack }, from, out)?,
+            Node::Token(_) => self.add(Leaf::Token { node: expr.0 }, stack, from, out)?,
             Node::Terminal(id) => {
                 let terminal = &grammar.terminals[*id as usize];
                 if terminal.nullable() {
                     self.todo.push(Todo::Resume(stack));
                 }
-                self.add(Head { leaf: Leaf::Terminal { id: *id, state: 0, count: 0 }, stack }, from, out)?;
+                self.add(Leaf::Terminal { id: *id, state: 0, count: 0 }, stack, from, out)?;
             }
             Node::Seq(parts) => {
                 let rest = self.push(Frame::Seq { node: expr.0, next: 1 }, stack);
@@ -225,7 +295,7 @@ impl Machine {
             Node::Alt(parts) => self.todo.extend(parts.iter().rev().map(|&part| Todo::Enter(part, stack))),
             Node::Switch(id) => {
                 let high = grammar.switches[*id as usize].words.len() as u32;
-                self.add(Head { leaf: Leaf::Switch { id: *id, low: 0, high, depth: 0 }, stack }, from, out)?;
+                self.add(Leaf::Switch { id: *id, low: 0, high, depth: 0 }, stack, from, out)?;
             }
             Node::Repeat { item, min, .. } => {
                 if *min == 0 {
@@ -263,7 +333,7 @@ impl Machine {
         self.low = self.low.min(depth);
         let grammar = ctx.grammar;
         match frame {
-            Frame::Bottom => self.add(Head { leaf: Leaf::End, stack: BOTTOM }, from, out)?,
+            Frame::Bottom => self.add(Leaf::End, BOTTOM, from, out)?,
             Frame::Then { expr } => self.todo.push(Todo::Enter(expr, parent)),
             Frame::Seq { node, next } => {
                 let Node::Seq(parts) = &grammar.nodes[node as usize] else { return Ok(()) };
@@ -341,7 +411,7 @@ impl Machine {
         let high = object.keys.len() as u32;
         if object.position.iter().any(|&p| state.may_take(object, p)) {
             let leaf = Leaf::Keys { id, low: 0, high, depth: 0, rest, seen };
-            self.add(Head { leaf, stack: parent }, from, out)?;
+            self.add(leaf, parent, from, out)?;
         }
         let mut last = None;
         for (at, &(key, value)) in object.rest.iter().enumerate() {
@@ -384,7 +454,7 @@ impl Machine {
                     return Ok(());
                 }
                 if at as usize + 1 < bytes.len() {
-                    self.add(Head { leaf: Leaf::Bytes { node, at: at + 1 }, stack }, from, out)
+                    self.add(Leaf::Bytes { node, at: at + 1 }, stack, from, out)
                 } else {
                     self.resume(ctx, stack, from, out)
                 }
@@ -398,7 +468,7 @@ impl Machine {
                     low += 1;
                 }
                 if low < high {
-                    self.add(Head { leaf: Leaf::Switch { id, low, high, depth }, stack }, from, out)?;
+                    self.add(Leaf::Switch { id, low, high, depth }, stack, from, out)?;
                 }
                 Ok(())
             }
@@ -423,7 +493,7 @@ impl Machine {
                 let open = object.position[low as usize..high as usize].iter();
                 if open.into_iter().any(|&p| state.may_take(object, p)) {
                     let leaf = Leaf::Keys { id, low, high, depth, rest, seen };
-                    self.add(Head { leaf, stack }, from, out)?;
+                    self.add(leaf, stack, from, out)?;
                 }
                 Ok(())
             }
@@ -432,7 +502,7 @@ impl Machine {
                 let Some(to) = terminal.step(state, count, byte)? else { return Ok(()) };
                 if to.goes_on {
                     let leaf = Leaf::Terminal { id, state: to.state, count: to.count };
-                    self.add(Head { leaf, stack }, from, out)?;
+                    self.add(leaf, stack, from, out)?;
                 }
                 if to.ends {
                     self.resume(ctx, stack, from, out)?;

@@ -10,66 +10,11 @@ use crate::compiled::{CompiledGrammar, Context};
 use crate::machine::{ByteSet, Frame, Head, Leaf, Machine, UNTOUCHED};
 use crate::pack::{Pack, Packs, Window};
 use crate::terminal::Terminal;
+use crate::token_set::{TokenSet, Tokens, Union, set};
 use crate::trie::TokenTrie;
 use crate::vocab::Vocabulary;
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-
-/// A set of tokens, stored by its size.
-#[derive(PartialEq)]
-pub(crate) enum TokenSet {
-    List(Box<[u32]>),
-    Dense(Box<[u32]>),
-    /// A shared set and some more tokens.
-    Joined(Arc<TokenSet>, Box<[u32]>),
-}
-
-impl TokenSet {
-    /// The tokens of a mask.
-    pub(crate) fn from_words(words: &[u32]) -> TokenSet {
-        let count: usize = words.iter().map(|w| w.count_ones() as usize).sum();
-        if count * 2 < words.len() { TokenSet::List(list(words)) } else { TokenSet::Dense(words.into()) }
-    }
-
-    /// Adds this set to `mask`; a `blank` mask holds garbage and is overwritten.
-    pub(crate) fn add_to(&self, mask: &mut [u32], blank: bool) {
-        match self {
-            TokenSet::List(list) => {
-                if blank {
-                    mask.fill(0);
-                }
-                for &token in list {
-                    set(mask, token);
-                }
-            }
-            TokenSet::Dense(words) if blank => mask.copy_from_slice(words),
-            TokenSet::Dense(words) => {
-                for (to, from) in mask.iter_mut().zip(words) {
-                    *to |= from;
-                }
-            }
-            TokenSet::Joined(base, more) => {
-                base.add_to(mask, blank);
-                for &token in more {
-                    set(mask, token);
-                }
-            }
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        match self {
-            TokenSet::List(list) => list.len() * 4,
-            TokenSet::Dense(words) => words.len() * 4,
-            TokenSet::Joined(_, more) => more.len() * 4,
-        }
-    }
-}
-
-#[inline]
-pub(crate) fn set(mask: &mut [u32], token: u32) {
-    mask[token as usize / 32] |= 1 << (token % 32);
-}
 
 const MEMORY_LIMIT: usize = 64 << 20;
 
@@ -83,7 +28,7 @@ pub(crate) struct MaskMemory {
 struct Memory {
     leaves: FxHashMap<Leaf, u32>,
     edges: FxHashMap<(u32, Frame), u32>,
-    entries: Vec<Option<TokenSet>>,
+    entries: Vec<Option<Arc<TokenSet>>>,
     bytes: usize,
 }
 
@@ -102,12 +47,12 @@ impl MaskMemory {
     }
 
     /// Adds a head's mask to `mask` if it is remembered.
-    fn recall(&self, machine: &Machine, leaf: Leaf, mut stack: u32, mask: &mut [u32], blank: bool) -> bool {
+    fn recall(&self, machine: &Machine, leaf: Leaf, mut stack: u32, mask: &mut Union<'_>) -> bool {
         let memory = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let Some(&(mut entry)) = memory.leaves.get(&leaf) else { return false };
         loop {
             if let Some(set) = &memory.entries[entry as usize] {
-                set.add_to(mask, blank);
+                mask.add(set);
                 return true;
             }
             let cell = machine.cell(stack);
@@ -120,13 +65,20 @@ impl MaskMemory {
     }
 
     /// Remembers a mask that depends on the leaf and the topmost `frames` frames.
-    fn store(&self, machine: &Machine, leaf: Leaf, mut stack: u32, frames: u32, set: TokenSet) {
+    fn store(
+        &self,
+        machine: &Machine,
+        leaf: Leaf,
+        mut stack: u32,
+        frames: u32,
+        (set, bytes): (Arc<TokenSet>, usize),
+    ) {
         let mut memory = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let memory = &mut *memory;
         if memory.bytes > MEMORY_LIMIT {
             *memory = Memory::default();
         }
-        memory.bytes += set.bytes() + 64 * (frames as usize + 1);
+        memory.bytes += bytes + 64 * (frames as usize + 1);
         let entries = &mut memory.entries;
         let mut fresh = || {
             entries.push(None);
@@ -147,6 +99,8 @@ impl MaskMemory {
 pub(crate) struct MaskScratch {
     heads: Vec<Head>,
     words: Vec<u32>,
+    /// For the mask itself; see [`Union`].
+    pub(crate) added: Vec<u64>,
 }
 
 impl Clone for MaskScratch {
@@ -156,16 +110,14 @@ impl Clone for MaskScratch {
     }
 }
 
-/// Adds the tokens that a head allows to `mask`. Not for `End` and `Special`. Returns whether the mask is still blank:
-/// it never is.
+/// Adds the tokens that a head allows to `mask`. Not for `End` and `Special`.
 pub(crate) fn add_head(
     compiled: &CompiledGrammar,
     machine: &mut Machine,
     scratch: &mut MaskScratch,
     head: Head,
-    mask: &mut [u32],
-    blank: bool,
-) -> Result<bool, GrammarError> {
+    mask: &mut Union<'_>,
+) -> Result<(), GrammarError> {
     let (vocabulary, memory) = (&*compiled.vocabulary, &compiled.memory);
     let mut key = head.leaf;
     let mut pack = None;
@@ -177,8 +129,8 @@ pub(crate) fn add_head(
         key = Leaf::Terminal { id, state, count: if of.exact { 1 << 63 | count } else { made } };
         pack = Some((of, window));
     }
-    if memory.recall(machine, key, head.stack, mask, blank) {
-        return Ok(false);
+    if memory.recall(machine, key, head.stack, mask) {
+        return Ok(());
     }
     let cells = machine.cells.len();
     machine.low = UNTOUCHED;
@@ -193,12 +145,12 @@ pub(crate) fn add_head(
         Err(error) => Err(error),
     };
     machine.cells.truncate(cells);
-    let set = done?;
+    let kept = vocabulary.sets().keep(done?);
     let depth = machine.cell(head.stack).depth;
     let frames = if machine.low > depth { 0 } else { depth - machine.low + 1 };
-    set.add_to(mask, blank);
-    memory.store(machine, key, head.stack, frames, set);
-    Ok(false)
+    mask.add(&kept.0);
+    memory.store(machine, key, head.stack, frames, kept);
+    Ok(())
 }
 
 /// A head's mask by walking the whole vocabulary.
@@ -208,7 +160,7 @@ fn from_root(
     scratch: &mut MaskScratch,
     head: Head,
     within: Option<u64>,
-) -> Result<TokenSet, GrammarError> {
+) -> Result<Tokens, GrammarError> {
     scratch.words.clear();
     scratch.words.resize(compiled.vocabulary.mask_words(), 0);
     scratch.heads.clear();
@@ -218,7 +170,7 @@ fn from_root(
     let within = within.map(|within| (within, compiled.costs()));
     let mut walk = Walk { ctx, machine, heads: &mut scratch.heads, out: tokens, within };
     walk.root_children(compiled.vocabulary.trie(), 0, 1)?;
-    Ok(TokenSet::from_words(&scratch.words))
+    Ok(Tokens::from_words(&scratch.words))
 }
 
 /// A terminal's mask: the tokens that stay inside, and those whose tails the continuation takes. `None` if the whole
@@ -230,13 +182,13 @@ fn with_pack(
     head: Head,
     pack: &Pack,
     window: Window,
-) -> Result<Option<TokenSet>, GrammarError> {
+) -> Result<Option<Tokens>, GrammarError> {
     let (ctx, trie) = (compiled.context(), compiled.vocabulary.trie());
     let Leaf::Terminal { id, .. } = head.leaf else { return Ok(None) };
     let terminal = &compiled.grammar.terminals[id as usize];
     let inside = pack.inside(terminal, &compiled.vocabulary, window)?;
     if !pack.may_end() {
-        return Ok(Some(TokenSet::Joined(inside, Box::default())));
+        return Ok(Some(Tokens::Joined(inside, Box::default())));
     }
     machine.resume(ctx, head.stack, 0, &mut scratch.heads)?;
     let mut first = ByteSet::default();
@@ -256,13 +208,15 @@ fn with_pack(
         walk.children(&tails, 0, 0, to)?;
     }
     if list.len() * 2 < scratch.words.len().max(2048) {
-        return Ok(Some(TokenSet::Joined(inside, list.into())));
+        return Ok(Some(Tokens::Joined(inside, list.into())));
     }
-    scratch.words.clear();
     scratch.words.resize(compiled.vocabulary.mask_words(), 0);
-    inside.add_to(&mut scratch.words, false);
-    list.iter().for_each(|&token| set(&mut scratch.words, token));
-    Ok(Some(TokenSet::from_words(&scratch.words)))
+    let mut union = Union::new(&mut scratch.words, std::mem::take(&mut scratch.added));
+    union.add(&inside);
+    let words;
+    (words, scratch.added) = union.finish();
+    list.iter().for_each(|&token| set(words, token));
+    Ok(Some(Tokens::from_words(&scratch.words)))
 }
 
 /// Adds the tokens of a head after which `within` tokens complete the output. Near the end of a long text that may
@@ -272,7 +226,7 @@ pub(crate) fn add_head_within(
     machine: &mut Machine,
     scratch: &mut MaskScratch,
     head: Head,
-    mask: &mut [u32],
+    mask: &mut Union<'_>,
     within: u64,
 ) -> Result<(), GrammarError> {
     let (ctx, costs, vocabulary) = (compiled.context(), compiled.costs(), &*compiled.vocabulary);
@@ -289,7 +243,7 @@ pub(crate) fn add_head_within(
             || settles.is_some() && pack.may_end() && window.need == 0
         {
             if settles.is_some_and(|bytes| bytes <= within) {
-                pack.inside(terminal, vocabulary, window)?.add_to(mask, false);
+                mask.add(&*pack.inside(terminal, vocabulary, window)?);
             }
             scratch.heads.clear();
             machine.resume(ctx, head.stack, 0, &mut scratch.heads)?;
@@ -311,7 +265,7 @@ pub(crate) fn add_head_within(
             }
             machine.cells.truncate(cells);
             done?;
-            list.iter().for_each(|&token| set(mask, token));
+            list.iter().for_each(|&token| set(mask.words(), token));
             if !list.is_empty() || settles.is_some_and(|bytes| bytes <= within) {
                 return Ok(());
             }
@@ -319,20 +273,8 @@ pub(crate) fn add_head_within(
     }
     let made = from_root(compiled, machine, scratch, head, Some(within));
     machine.cells.truncate(cells);
-    made?.add_to(mask, false);
+    mask.add_tokens(&made?);
     Ok(())
-}
-
-fn list(words: &[u32]) -> Box<[u32]> {
-    let mut out = Vec::new();
-    for (index, &word) in words.iter().enumerate() {
-        let mut word = word;
-        while word != 0 {
-            out.push(index as u32 * 32 + word.trailing_zeros());
-            word &= word - 1;
-        }
-    }
-    out.into_boxed_slice()
 }
 
 /// Where the tokens of a walk go.

@@ -4,7 +4,8 @@ use crate::GrammarError;
 use crate::budget::{shortest, shortest_stack};
 use crate::compiled::CompiledGrammar;
 use crate::machine::{ByteSet, Head, Leaf, Machine};
-use crate::mask::{MaskScratch, add_head, add_head_within, set};
+use crate::mask::{MaskScratch, add_head, add_head_within};
+use crate::token_set::{Union, set};
 use crate::vocab::TokenKind;
 use std::sync::Arc;
 
@@ -91,17 +92,15 @@ impl Matcher {
             return Err(GrammarError::MaskLength { got: mask.len(), need });
         }
         let mark = self.mark();
-        let mut blank = true;
+        let mut union = Union::new(mask, std::mem::take(&mut self.scratch.added));
         for index in mark.heads as usize..self.heads.len() {
             let head = self.heads[index];
             if !head.leaf.is_whole() {
-                let (machine, scratch) = (&mut self.machine, &mut self.scratch);
-                blank = add_head(&self.compiled, machine, scratch, head, mask, blank)?;
+                add_head(&self.compiled, &mut self.machine, &mut self.scratch, head, &mut union)?;
             }
         }
-        if blank {
-            mask.fill(0);
-        }
+        let mask;
+        (mask, self.scratch.added) = union.finish();
         if !mark.terminated {
             for head in self.current() {
                 match head.leaf {
@@ -145,33 +144,34 @@ impl Matcher {
         if mask.len() != words {
             return Err(GrammarError::MaskLength { got: mask.len(), need: words });
         }
-        mask.fill(0);
         let mark = self.mark();
+        let mut union = Union::new(mask, std::mem::take(&mut self.scratch.added));
         let end = if mark.terminated { mark.heads as usize } else { self.heads.len() };
         for index in mark.heads as usize..end {
             let head = self.heads[index];
             match head.leaf {
-                Leaf::End => compiled.vocabulary.eos().iter().for_each(|&id| set(mask, id)),
+                Leaf::End => compiled.vocabulary.eos().iter().for_each(|&id| set(union.words(), id)),
                 Leaf::Special { token } => {
                     if shortest_stack(compiled.context(), compiled.costs(), &self.machine, head.stack) < left
                     {
-                        set(mask, token);
+                        set(union.words(), token);
                     }
                 }
                 Leaf::Token { node } => {
                     if shortest_stack(compiled.context(), compiled.costs(), &self.machine, head.stack) < left
                     {
-                        add_class(&compiled, node, mask);
+                        add_class(&compiled, node, union.words());
                     }
                 }
                 // Nothing but the end fits into an empty budget.
                 _ if left == 0 => {}
                 _ => {
                     let (machine, scratch) = (&mut self.machine, &mut self.scratch);
-                    add_head_within(&compiled, machine, scratch, head, mask, left - 1)?;
+                    add_head_within(&compiled, machine, scratch, head, &mut union, left - 1)?;
                 }
             }
         }
+        self.scratch.added = union.finish().1;
         Ok(())
     }
 

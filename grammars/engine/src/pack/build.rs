@@ -8,8 +8,8 @@ use super::Exits;
 use crate::GrammarError;
 use crate::automaton::{LazyDfa, utf8};
 use crate::machine::ByteSet;
-use crate::mask::set;
 use crate::terminal::Terminal;
+use crate::token_set::set;
 use crate::trie::{ASCII_GROUPS, OTHER, TokenTrie, group};
 use crate::vocab::Vocabulary;
 

@@ -8,13 +8,12 @@
 mod build;
 
 use crate::GrammarError;
-use crate::mask::{TokenSet, set};
 use crate::terminal::Terminal;
+use crate::token_set::{TokenSet, Tokens, set};
 use crate::trie::TokenTrie;
 use crate::vocab::Vocabulary;
 use build::Build;
-use rustc_hash::{FxHashMap, FxHasher};
-use std::hash::{Hash, Hasher};
+use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 const CACHE_LIMIT: usize = 4096;
@@ -23,14 +22,6 @@ const CACHE_LIMIT: usize = 4096;
 #[derive(Default)]
 pub(crate) struct PackCache {
     terminals: Mutex<FxHashMap<u64, Arc<Packs>>>,
-    sets: Mutex<Sets>,
-}
-
-/// Sets of tokens that packs hold, each once.
-#[derive(Default)]
-struct Sets {
-    by_hash: FxHashMap<u64, Vec<Arc<TokenSet>>>,
-    count: usize,
 }
 
 impl PackCache {
@@ -41,28 +32,6 @@ impl PackCache {
             map.retain(|_, packs| Arc::strong_count(packs) > 1);
         }
         Arc::clone(map.entry(terminal.pack).or_default())
-    }
-
-    /// The set of these tokens: the states of patterns mostly have one of few.
-    fn set(&self, words: &[u32]) -> Arc<TokenSet> {
-        let mut hasher = FxHasher::default();
-        words.hash(&mut hasher);
-        let fresh = TokenSet::from_words(words);
-        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        let sets = &mut *sets;
-        if sets.count >= CACHE_LIMIT {
-            sets.by_hash.values_mut().for_each(|list| list.retain(|set| Arc::strong_count(set) > 1));
-            sets.by_hash.retain(|_, list| !list.is_empty());
-            sets.count = sets.by_hash.values().map(Vec::len).sum();
-        }
-        let list = sets.by_hash.entry(hasher.finish()).or_default();
-        if let Some(known) = list.iter().find(|set| ***set == fresh) {
-            return Arc::clone(known);
-        }
-        let fresh = Arc::new(fresh);
-        list.push(Arc::clone(&fresh));
-        sets.count += 1;
-        fresh
     }
 }
 
@@ -183,7 +152,7 @@ impl Pack {
             exits.nodes = Vec::new();
             exits.counts = Vec::new();
         }
-        let inside = vocabulary.packs().set(&words);
+        let inside = vocabulary.sets().keep(Tokens::from_words(&words)).0;
         Ok(Pack {
             longest,
             over: over.into(),
@@ -282,7 +251,7 @@ impl Pack {
             for tokens in by_cost.iter().take(window.left as usize + 1) {
                 tokens.iter().for_each(|&token| set(&mut words, token));
             }
-            vocabulary.packs().set(&words)
+            vocabulary.sets().keep(Tokens::from_words(&words)).0
         });
         Ok(Arc::clone(set))
     }

@@ -9,9 +9,10 @@ mod tiktoken;
 
 use crate::automaton::Escapes;
 use crate::builder::TokenClass;
-use crate::mask::set;
 use crate::pack::PackCache;
 use crate::terminal::{TerminalSpec, TextRules, terminal};
+use crate::token_set::TokenSets;
+use crate::token_set::set;
 use crate::{GrammarError, VocabularyError};
 use rustc_hash::{FxHashMap, FxHasher};
 use std::hash::{Hash, Hasher};
@@ -83,6 +84,7 @@ pub struct Vocabulary {
     trie: TokenTrie,
     fingerprint: u64,
     packs: PackCache,
+    sets: TokenSets,
 }
 
 impl std::fmt::Debug for Vocabulary {
@@ -122,7 +124,8 @@ impl Vocabulary {
         (&bytes, &ends, &kinds, &eos).hash(&mut hasher);
         let fingerprint = hasher.finish();
         let packs = PackCache::default();
-        let vocabulary = Vocabulary { bytes, ends, kinds, named, eos, trie, fingerprint, packs };
+        let sets = TokenSets::default();
+        let vocabulary = Vocabulary { bytes, ends, kinds, named, eos, trie, fingerprint, packs, sets };
         vocabulary.prepare();
         Ok(vocabulary)
     }
@@ -285,6 +288,10 @@ impl Vocabulary {
 
     pub(crate) fn packs(&self) -> &PackCache {
         &self.packs
+    }
+
+    pub(crate) fn sets(&self) -> &TokenSets {
+        &self.sets
     }
 }
 
