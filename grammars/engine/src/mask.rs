@@ -98,6 +98,7 @@ impl MaskMemory {
 #[derive(Default)]
 pub(crate) struct MaskScratch {
     heads: Vec<Head>,
+    list: Vec<u32>,
     words: Vec<u32>,
     /// For the mask itself; see [`Union`].
     pub(crate) added: Vec<u64>,
@@ -161,16 +162,14 @@ fn from_root(
     head: Head,
     within: Option<u64>,
 ) -> Result<Tokens, GrammarError> {
-    scratch.words.clear();
-    scratch.words.resize(compiled.vocabulary.mask_words(), 0);
     scratch.heads.clear();
     scratch.heads.push(head);
-    let tokens = Into::Words(&mut scratch.words);
+    scratch.list.clear();
     let ctx = compiled.context();
     let within = within.map(|within| (within, compiled.costs()));
-    let mut walk = Walk { ctx, machine, heads: &mut scratch.heads, out: tokens, within };
+    let mut walk = Walk { ctx, machine, heads: &mut scratch.heads, out: &mut scratch.list, within };
     walk.root_children(compiled.vocabulary.trie(), 0, 1)?;
-    Ok(Tokens::from_words(&scratch.words))
+    Ok(Tokens::of(&scratch.list, compiled.vocabulary.mask_words()))
 }
 
 /// A terminal's mask: the tokens that stay inside, and those whose tails the continuation takes. `None` if the whole
@@ -199,24 +198,26 @@ fn with_pack(
     if pack.ends_everywhere() && first.len() > 24 || first.iter().any(|byte| !is_lead(byte)) {
         return Ok(None);
     }
-    let mut list = pack.ended(trie, window).to_vec();
+    scratch.list.clear();
+    scratch.list.extend_from_slice(&pack.ended(trie, window));
     let to = scratch.heads.len();
-    let tokens = Into::List(&mut list);
-    let mut walk = Walk { ctx, machine, heads: &mut scratch.heads, out: tokens, within: None };
+    let mut walk = Walk { ctx, machine, heads: &mut scratch.heads, out: &mut scratch.list, within: None };
     for byte in first.iter() {
         let tails = pack.tails(trie, window, byte);
         walk.children(&tails, 0, 0, to)?;
     }
-    if list.len() * 2 < scratch.words.len().max(2048) {
-        return Ok(Some(Tokens::Joined(inside, list.into())));
+    let list = &scratch.list;
+    let words = compiled.vocabulary.mask_words();
+    if list.len() * 2 < words {
+        return Ok(Some(Tokens::Joined(inside, list.as_slice().into())));
     }
-    scratch.words.resize(compiled.vocabulary.mask_words(), 0);
+    scratch.words.resize(words, 0);
     let mut union = Union::new(&mut scratch.words, std::mem::take(&mut scratch.added));
     union.add(&inside);
     let words;
     (words, scratch.added) = union.finish();
     list.iter().for_each(|&token| set(words, token));
-    Ok(Some(Tokens::from_words(&scratch.words)))
+    Ok(Some(Tokens::from_words(words)))
 }
 
 /// Adds the tokens of a head after which `within` tokens complete the output. Near the end of a long text that may
@@ -255,9 +256,8 @@ pub(crate) fn add_head_within(
             for head in &scratch.heads {
                 head.leaf.first_bytes(ctx, &mut first)?;
             }
-            let out = Into::List(&mut list);
-            let mut walk =
-                Walk { ctx, machine, heads: &mut scratch.heads, out, within: Some((within, costs)) };
+            let fits = Some((within, costs));
+            let mut walk = Walk { ctx, machine, heads: &mut scratch.heads, out: &mut list, within: fits };
             let mut done = Ok(());
             for byte in first.iter() {
                 let tails = pack.tails(vocabulary.trie(), window, byte);
@@ -277,18 +277,13 @@ pub(crate) fn add_head_within(
     Ok(())
 }
 
-/// Where the tokens of a walk go.
-enum Into<'a> {
-    Words(&'a mut [u32]),
-    List(&'a mut Vec<u32>),
-}
-
 /// A walk down a token trie, heads in hand.
 struct Walk<'a> {
     ctx: Context<'a>,
     machine: &'a mut Machine,
     heads: &'a mut Vec<Head>,
-    out: Into<'a>,
+    /// Where the tokens go, each once.
+    out: &'a mut Vec<u32>,
     /// Take only tokens after which this many more complete the output.
     within: Option<(u64, &'a Costs)>,
 }
@@ -349,10 +344,8 @@ impl Walk<'_> {
                 }
                 _ => true,
             };
-            match &mut self.out {
-                _ if !kept => {}
-                Into::Words(words) => tokens.iter().for_each(|&token| set(words, token)),
-                Into::List(list) => list.extend_from_slice(tokens),
+            if kept {
+                self.out.extend_from_slice(tokens);
             }
             if node.end > child + 1 {
                 self.children(trie, child, to, reached)?;

@@ -41,6 +41,16 @@ impl Tokens {
         if count * 2 < words.len() { Tokens::List(list(words)) } else { Tokens::Dense(words.into()) }
     }
 
+    /// The tokens of a list without repeats, for masks of this many words.
+    pub(crate) fn of(tokens: &[u32], words: usize) -> Tokens {
+        if tokens.len() * 2 < words {
+            return Tokens::List(tokens.into());
+        }
+        let mut mask = vec![0; words];
+        tokens.iter().for_each(|&token| set(&mut mask, token));
+        Tokens::Dense(mask.into())
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Tokens::List(tokens) | Tokens::Dense(tokens) | Tokens::Joined(_, tokens) => tokens.len() * 4,
