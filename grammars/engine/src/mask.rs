@@ -8,7 +8,7 @@ use crate::automaton::is_lead;
 use crate::budget::{Costs, shortest, shortest_stack};
 use crate::compiled::{CompiledGrammar, Context};
 use crate::machine::{ByteSet, Frame, Head, Leaf, Machine, UNTOUCHED};
-use crate::pack::{Pack, Packs, Window};
+use crate::pack::{Found, Pack, Packs, Window};
 use crate::terminal::Terminal;
 use crate::token_set::{TokenSet, Tokens, Union, set};
 use crate::trie::TokenTrie;
@@ -124,11 +124,13 @@ pub(crate) fn add_head(
     let mut pack = None;
     if let Leaf::Terminal { id, state, count } = head.leaf {
         let terminal = &compiled.grammar.terminals[id as usize];
-        let (of, window) = memory.packs(vocabulary, id, terminal).get(terminal, vocabulary, state, count)?;
+        let (found, window) =
+            memory.packs(vocabulary, id, terminal).get(terminal, vocabulary, state, count)?;
         // Counts that make no difference within one token share their mask.
         let made = u64::from(window.need) << 32 | u64::from(window.left);
-        key = Leaf::Terminal { id, state, count: if of.exact { 1 << 63 | count } else { made } };
-        pack = Some((of, window));
+        let count = if found.pack.exact { 1 << 63 | count } else { made };
+        key = Leaf::Terminal { id, state: found.state, count };
+        pack = Some((found.pack, window));
     }
     if memory.recall(machine, key, head.stack, mask) {
         return Ok(());
@@ -235,7 +237,7 @@ pub(crate) fn add_head_within(
     if let Leaf::Terminal { id, state, count } = head.leaf {
         let terminal = &compiled.grammar.terminals[id as usize];
         let packs = compiled.memory.packs(vocabulary, id, terminal);
-        let (pack, window) = packs.get(terminal, vocabulary, state, count)?;
+        let (Found { pack, .. }, window) = packs.get(terminal, vocabulary, state, count)?;
         let settles = terminal.settles_within().map(|bytes| {
             let missing = terminal.min.saturating_sub(count);
             bytes.saturating_add(missing).saturating_add(shortest_stack(ctx, costs, machine, head.stack))

@@ -5,6 +5,7 @@
 //! where a token leaves the circle are walked.
 
 use super::Exits;
+use super::twins::Facts;
 use crate::GrammarError;
 use crate::automaton::{LazyDfa, utf8};
 use crate::machine::ByteSet;
@@ -14,7 +15,7 @@ use crate::trie::{ASCII_GROUPS, OTHER, TokenTrie, group};
 use crate::vocab::Vocabulary;
 
 pub(super) struct Build<'a> {
-    terminal: &'a Terminal,
+    pub(super) terminal: &'a Terminal,
     pub(super) trie: &'a TokenTrie,
     pub(super) words: Vec<u32>,
     pub(super) by_cost: Option<Vec<Vec<u32>>>,
@@ -24,14 +25,14 @@ pub(super) struct Build<'a> {
     pub(super) exits: Exits,
     /// Transitions met so far, by state.
     rows: Vec<Option<Box<[u32; 256]>>>,
-    /// What is known of the states met so far, and of which.
+    /// What is known of the states met so far.
     infos: Vec<Info>,
-    known: Vec<bool>,
 }
 
 /// What a walk needs to know of a state.
 #[derive(Debug, Clone, Copy, Default)]
 struct Info {
+    known: bool,
     live: bool,
     accepts: bool,
     /// Characters that have to come before the terminal may end.
@@ -61,7 +62,7 @@ const FEW: u32 = 64;
 /// Regions of more states are not worth finding.
 const LARGE: usize = 64;
 const UNKNOWN: u32 = u32::MAX;
-const DEAD: u32 = u32::MAX - 1;
+pub(super) const DEAD: u32 = u32::MAX - 1;
 /// Subtrees smaller than this are not worth a look at what they hold.
 const WORTHWHILE: u32 = 2;
 /// Circles of fewer bytes are not worth the sets.
@@ -107,8 +108,27 @@ impl<'a> Build<'a> {
             exits: Exits::default(),
             rows: Vec::new(),
             infos: Vec::new(),
-            known: Vec::new(),
         }
+    }
+
+    /// The states that the walk looked into.
+    pub(super) fn states(&self) -> impl Iterator<Item = u32> {
+        let count = self.rows.len().max(self.infos.len()) as u32;
+        (0..count)
+            .filter(|&state| self.knows(state) || matches!(self.rows.get(state as usize), Some(Some(_))))
+    }
+
+    /// The bytes that it tried there, in order, and where they lead: the state, and behind it a bit for a byte that
+    /// begins a character; or [`DEAD`].
+    pub(super) fn steps(&self, state: u32) -> impl Iterator<Item = (u8, u32)> {
+        let row = self.rows.get(state as usize).and_then(Option::as_deref);
+        let steps = row.into_iter().flat_map(|row| (0..=255u8).zip(row));
+        steps.filter(|&(_, &step)| step != UNKNOWN).map(|(byte, &step)| (byte, step))
+    }
+
+    /// Whether the walk looked at lengths and ends of this state.
+    pub(super) fn knows(&self, state: u32) -> bool {
+        self.infos.get(state as usize).is_some_and(|info| info.known)
     }
 
     /// Walks the whole vocabulary from a state, lengths aside.
@@ -124,12 +144,13 @@ impl<'a> Build<'a> {
 
     /// The characters that keep a state alive for good, if by them far fewer nodes have to be walked than by the
     /// circle: where a text is searched for something, nearly every character leads somewhere, but none to an end.
-    fn region(&self, state: u32, circle: &Circle) -> Result<Option<Region>, GrammarError> {
-        let dfa = &self.terminal.dfa;
+    fn region(&mut self, state: u32, circle: &Circle) -> Result<Option<Region>, GrammarError> {
+        let terminal = self.terminal;
+        let dfa = &terminal.dfa;
         let firsts = || (0..0x80u8).chain(LEADS);
         let mut leaving = 0;
         for byte in firsts().filter(|&byte| !circle.back.contains(byte)) {
-            if dfa.step(circle.state, byte)?.is_some() {
+            if self.transition(circle.state, byte)? != DEAD {
                 leaving += self.trie.count_by_byte(byte);
             }
         }
@@ -161,7 +182,7 @@ impl<'a> Build<'a> {
         for byte in firsts().filter(|&byte| !stays.contains(byte)) {
             let mut alive = false;
             for &from in &states {
-                alive |= dfa.step(from, byte)?.is_some();
+                alive |= self.transition(from, byte)? != DEAD;
             }
             left += if alive { self.trie.count_by_byte(byte) } else { 0 };
         }
@@ -170,15 +191,14 @@ impl<'a> Build<'a> {
 
     /// True if every character that begins with `first` keeps the terminal alive and short of its end; adds the
     /// states that they lead to.
-    fn survives(&self, from: u32, first: u8, states: &mut Vec<u32>) -> Result<bool, GrammarError> {
-        let dfa = &self.terminal.dfa;
-        let (Some(place), Some(target)) = (utf8::step(utf8::BOUNDARY, first), dfa.step(from, first)?) else {
+    fn survives(&mut self, from: u32, first: u8, states: &mut Vec<u32>) -> Result<bool, GrammarError> {
+        let terminal = self.terminal;
+        let dfa = &terminal.dfa;
+        let (Some(place), Some(target)) = (utf8::step(utf8::BOUNDARY, first), self.begin(from, first)?)
+        else {
             return Ok(false);
         };
-        if !target.starts {
-            return Ok(false);
-        }
-        let mut places = vec![(target.state, place)];
+        let mut places = vec![(target, place)];
         let mut next = 0;
         while next < places.len() {
             let (at, place) = places[next];
@@ -197,10 +217,10 @@ impl<'a> Build<'a> {
                 continue;
             }
             for (byte, place) in continuations(dfa, place) {
-                match dfa.step(at, byte)? {
-                    Some(target) if places.contains(&(target.state, place)) => {}
-                    Some(target) => places.push((target.state, place)),
-                    None => return Ok(false),
+                match self.transition(at, byte)? {
+                    DEAD => return Ok(false),
+                    step if places.contains(&(step >> 1, place)) => {}
+                    step => places.push((step >> 1, place)),
                 }
             }
         }
@@ -212,7 +232,7 @@ impl<'a> Build<'a> {
         let trie = self.trie;
         let mut short = 0;
         for &state in &region.states {
-            short = short.max(self.resolve_state(state)?.short);
+            short = short.max(self.info(state)?.short);
         }
         // No token takes more, whatever state it leads to.
         self.longest = trie.depth() + short;
@@ -251,21 +271,22 @@ impl<'a> Build<'a> {
     }
 
     /// The widest circle that the state leads to.
-    fn circle(&self, state: u32) -> Result<Option<Circle>, GrammarError> {
-        let dfa = &self.terminal.dfa;
+    fn circle(&mut self, state: u32) -> Result<Option<Circle>, GrammarError> {
+        let terminal = self.terminal;
+        let dfa = &terminal.dfa;
         let mut tried = Vec::new();
         let mut best: Option<Circle> = None;
-        for first in [b'e', b'E', b'0', b' ', b'-', 0xe4] {
-            let mut at = dfa.step(state, first)?.map(|to| to.state);
-            if first >= 0x80 {
-                for _ in 0..2 {
-                    at = match at {
-                        Some(at) => dfa.step(at, 0xb8)?.map(|to| to.state),
-                        None => None,
-                    };
+        for first in ["e", "E", "0", " ", "-", "\u{4e38}"] {
+            let mut step = state << 1;
+            for byte in first.bytes() {
+                if step != DEAD {
+                    step = self.transition(step >> 1, byte)?;
                 }
             }
-            let Some(at) = at.filter(|at| !tried.contains(at)) else { continue };
+            let at = step >> 1;
+            if step == DEAD || tried.contains(&at) {
+                continue;
+            }
             tried.push(at);
             if dfa.accepts(at) || !dfa.live(at) {
                 continue;
@@ -292,21 +313,25 @@ impl<'a> Build<'a> {
         Ok(best)
     }
 
+    /// Where a byte leads that begins a character: the digits of an escape belong to one that has begun.
+    fn begin(&mut self, from: u32, first: u8) -> Result<Option<u32>, GrammarError> {
+        let step = self.transition(from, first)?;
+        Ok((step != DEAD && step & 1 == 1).then_some(step >> 1))
+    }
+
     /// True if every character that begins with `first` leads from one state to the other, and the terminal cannot
     /// end within it.
-    fn leads(&self, from: u32, first: u8, to: u32) -> Result<bool, GrammarError> {
-        let dfa = &self.terminal.dfa;
-        let (Some(place), Some(target)) = (utf8::step(utf8::BOUNDARY, first), dfa.step(from, first)?) else {
+    fn leads(&mut self, from: u32, first: u8, to: u32) -> Result<bool, GrammarError> {
+        let terminal = self.terminal;
+        let dfa = &terminal.dfa;
+        let (Some(place), Some(target)) = (utf8::step(utf8::BOUNDARY, first), self.begin(from, first)?)
+        else {
             return Ok(false);
         };
-        // The digits of an escape are bytes of a character that has begun.
-        if !target.starts {
-            return Ok(false);
-        }
         if place == utf8::BOUNDARY {
-            return Ok(target.state == to);
+            return Ok(target == to);
         }
-        let mut places = vec![(target.state, place)];
+        let mut places = vec![(target, place)];
         let mut next = 0;
         while next < places.len() {
             let (at, place) = places[next];
@@ -315,11 +340,12 @@ impl<'a> Build<'a> {
                 return Ok(false);
             }
             for (byte, place) in continuations(dfa, place) {
-                match dfa.step(at, byte)? {
-                    Some(target) if place == utf8::BOUNDARY && target.state == to => {}
-                    Some(target) if place != utf8::BOUNDARY => {
-                        if !places.contains(&(target.state, place)) {
-                            places.push((target.state, place));
+                match self.transition(at, byte)? {
+                    DEAD => return Ok(false),
+                    step if place == utf8::BOUNDARY && step >> 1 == to => {}
+                    step if place != utf8::BOUNDARY => {
+                        if !places.contains(&(step >> 1, place)) {
+                            places.push((step >> 1, place));
                         }
                     }
                     _ => return Ok(false),
@@ -332,7 +358,7 @@ impl<'a> Build<'a> {
     /// Walks the whole vocabulary from a state that leads to a circle.
     fn around(&mut self, state: u32, circle: &Circle) -> Result<(), GrammarError> {
         let trie = self.trie;
-        let around = self.resolve_state(circle.state)?;
+        let around = self.info(circle.state)?;
         let mut words = Vec::new();
         trie.holders().only(circle.back, &mut words);
         words.resize(self.words.len(), 0);
@@ -424,7 +450,7 @@ impl<'a> Build<'a> {
     #[inline]
     fn node(&mut self, node: u32, step: u32, count: u32) -> Result<(), GrammarError> {
         let (target, count) = (step >> 1, count + (step & 1));
-        let info = self.infos[target as usize];
+        let info = self.info(target)?;
         let end = self.trie.node(node).end;
         self.longest = self.longest.max(count + info.short);
         if info.live && end - node > WORTHWHILE && self.trie.below(node) & !self.loops_of(target)? == 0 {
@@ -452,10 +478,7 @@ impl<'a> Build<'a> {
     fn resolve(&mut self, state: u32, byte: u8) -> Result<u32, GrammarError> {
         let value = match self.terminal.dfa.step(state, byte)? {
             None => DEAD,
-            Some(target) => {
-                self.resolve_state(target.state)?;
-                target.state << 1 | u32::from(target.starts)
-            }
+            Some(target) => target.state << 1 | u32::from(target.starts),
         };
         if self.rows.len() <= state as usize {
             self.rows.resize(state as usize + 1, None);
@@ -464,23 +487,24 @@ impl<'a> Build<'a> {
         Ok(value)
     }
 
+    #[inline]
+    fn info(&mut self, state: u32) -> Result<Info, GrammarError> {
+        match self.infos.get(state as usize) {
+            Some(info) if info.known => Ok(*info),
+            _ => self.resolve_state(state),
+        }
+    }
+
+    #[cold]
     fn resolve_state(&mut self, state: u32) -> Result<Info, GrammarError> {
         let at = state as usize;
         if self.infos.len() <= at {
             self.infos.resize(at + 1, Info::default());
-            self.known.resize(at + 1, false);
         }
-        if !std::mem::replace(&mut self.known[at], true) {
-            let dfa = &self.terminal.dfa;
-            let (live, accepts) = (dfa.live(state), dfa.accepts(state));
-            let mut short = 0;
-            if live && self.terminal.shaped {
-                let lengths = dfa.lengths(state);
-                self.closed &= lengths.is_closed();
-                short = lengths.first_from(0).unwrap_or(0) as u32;
-            }
-            self.infos[at] = Info { live, accepts, short, loops: None };
-        }
+        let facts = Facts::of(self.terminal, state);
+        self.closed &= facts.closed;
+        let Facts { live, accepts, short, .. } = facts;
+        self.infos[at] = Info { known: true, live, accepts, short, loops: None };
         Ok(self.infos[at])
     }
 
@@ -535,11 +559,11 @@ impl<'a> Build<'a> {
     }
 
     /// The groups of characters that lead from a state back to it.
-    fn loops(&self, state: u32) -> Result<u64, GrammarError> {
-        let dfa = &self.terminal.dfa;
+    fn loops(&mut self, state: u32) -> Result<u64, GrammarError> {
         let mut groups = (1u64 << ASCII_GROUPS) - 1;
         for byte in 0..0x80u8 {
-            if dfa.step(state, byte)?.map(|t| t.state) != Some(state) {
+            let step = self.transition(state, byte)?;
+            if step == DEAD || step >> 1 != state {
                 groups &= !(1 << group(byte));
             }
         }
@@ -550,7 +574,7 @@ impl<'a> Build<'a> {
     }
 
     /// True if every character beyond ASCII leads back to the state.
-    fn loops_over_others(&self, state: u32) -> Result<bool, GrammarError> {
+    fn loops_over_others(&mut self, state: u32) -> Result<bool, GrammarError> {
         for first in LEADS {
             let begins = self.terminal.dfa.class(first).0 == first || first == *LEADS.start();
             if begins && !self.leads(state, first, state)? {

@@ -6,6 +6,7 @@
 //! terminal and the vocabulary only, so all grammars share them.
 
 mod build;
+mod twins;
 
 use crate::GrammarError;
 use crate::terminal::Terminal;
@@ -15,6 +16,7 @@ use crate::vocab::Vocabulary;
 use build::Build;
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use twins::Twins;
 
 const CACHE_LIMIT: usize = 4096;
 
@@ -45,7 +47,15 @@ type Key = (u32, Option<u64>);
 #[derive(Default)]
 pub(crate) struct Packs {
     /// By state, and by count where that is needed; see [`Pack::exact`].
-    states: RwLock<FxHashMap<Key, Arc<Pack>>>,
+    states: RwLock<FxHashMap<Key, Found>>,
+    twins: Mutex<Twins>,
+}
+
+/// A pack, and the state that it was made for: one that does the same to every token.
+#[derive(Clone)]
+pub(crate) struct Found {
+    pub(crate) pack: Arc<Pack>,
+    pub(crate) state: u32,
 }
 
 impl Packs {
@@ -57,40 +67,61 @@ impl Packs {
         vocabulary: &Vocabulary,
         state: u32,
         count: u64,
-    ) -> Result<(Arc<Pack>, Window), GrammarError> {
-        let pack = self.find(terminal, vocabulary, (state, None))?;
+    ) -> Result<(Found, Window), GrammarError> {
+        let found = self.find(terminal, vocabulary, (state, None))?;
+        let pack = &found.pack;
         let window = pack.window(terminal, count);
         let open = window.need == 0 && window.left >= pack.longest;
         if open || terminal.listed && (pack.closed || window.need == 0) {
-            return Ok((pack, window));
+            return Ok((found, window));
         }
-        let pack = self.find(terminal, vocabulary, (state, Some(count)))?;
-        let window = Window { need: 0, left: pack.longest };
-        Ok((pack, window))
+        let found = self.find(terminal, vocabulary, (state, Some(count)))?;
+        let window = Window { need: 0, left: found.pack.longest };
+        Ok((found, window))
     }
 
-    fn find(
-        &self,
-        terminal: &Terminal,
-        vocabulary: &Vocabulary,
-        key: Key,
-    ) -> Result<Arc<Pack>, GrammarError> {
-        if let Some(pack) = self.states.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Ok(Arc::clone(pack));
+    fn find(&self, terminal: &Terminal, vocabulary: &Vocabulary, key: Key) -> Result<Found, GrammarError> {
+        if let Some(found) = self.states.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(found.clone());
         }
-        let pack = match (&terminal.plain, key) {
-            (Some(plain), (state, None)) if terminal.dfa.first(state) == 0 => {
-                let packs = vocabulary.packs().of(plain);
-                let base = packs.find(plain, vocabulary, (0, None))?;
-                Pack::of_plain(base, terminal, vocabulary, state)?
-            }
-            _ => Arc::new(Pack::new(terminal, vocabulary, key)?),
-        };
+        let found = self.make(terminal, vocabulary, key)?;
         let mut states = self.states.write().unwrap_or_else(PoisonError::into_inner);
         if states.len() >= PACKS_PER_TERMINAL {
             states.clear();
         }
-        Ok(Arc::clone(states.entry(key).or_insert(pack)))
+        Ok(states.entry(key).or_insert(found).clone())
+    }
+
+    fn make(
+        &self,
+        terminal: &Terminal,
+        vocabulary: &Vocabulary,
+        (state, count): Key,
+    ) -> Result<Found, GrammarError> {
+        let walk = || Build::new(terminal, vocabulary);
+        if let Some(count) = count {
+            let mut build = walk();
+            build.counted(0, state, count)?;
+            return Ok(Found { pack: Arc::new(Pack::new(build, vocabulary, state, true)), state });
+        }
+        if let Some(plain) = &terminal.plain
+            && terminal.dfa.first(state) == 0
+        {
+            let base = vocabulary.packs().of(plain).find(plain, vocabulary, (0, None))?;
+            return Ok(Found { pack: Pack::of_plain(base.pack, terminal, vocabulary, state)?, state });
+        }
+        let twins = || self.twins.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = twins().find(terminal, state)?;
+        if let Some(found) = known {
+            return Ok(found);
+        }
+        let mut build = walk();
+        build.state(state)?;
+        let sights = twins::sights(&build);
+        let pack = Arc::new(Pack::new(build, vocabulary, state, false));
+        let found = Found { pack, state };
+        twins().keep(&found, sights);
+        Ok(found)
     }
 }
 
@@ -135,13 +166,8 @@ struct Exits {
 }
 
 impl Pack {
-    fn new(terminal: &Terminal, vocabulary: &Vocabulary, (state, count): Key) -> Result<Pack, GrammarError> {
-        let mut build = Build::new(terminal, vocabulary);
-        match count {
-            Some(count) => build.counted(0, state, count)?,
-            None => build.state(state)?,
-        }
-        let Build { words, longest, closed, mut exits, trie, over, .. } = build;
+    fn new(build: Build<'_>, vocabulary: &Vocabulary, state: u32, exact: bool) -> Pack {
+        let Build { words, longest, closed, mut exits, trie, over, terminal, .. } = build;
         // Where the terminal may end nearly everywhere, a bit per node is smaller than a list.
         let many = exits.nodes.len() > 32 && exits.nodes.len() > trie.len() as usize / 16;
         if many && !terminal.listed {
@@ -153,14 +179,7 @@ impl Pack {
             exits.counts = Vec::new();
         }
         let inside = vocabulary.sets().keep(Tokens::from_words(&words)).0;
-        Ok(Pack {
-            longest,
-            over: over.into(),
-            exits,
-            exact: count.is_some(),
-            closed,
-            ..Pack::bare(inside, state)
-        })
+        Pack { longest, over: over.into(), exits, exact, closed, ..Pack::bare(inside, state) }
     }
 
     fn bare(inside: Arc<TokenSet>, state: u32) -> Pack {
