@@ -769,10 +769,13 @@ impl Leaf {
             }
             Leaf::Terminal { id, state, count } => {
                 let terminal = &grammar.terminals[id as usize];
-                for byte in 0..=255u8 {
+                let mut next = Some(0);
+                while let Some(byte) = next {
+                    let (_, last) = terminal.dfa.class(byte);
                     if terminal.step(state, count, byte)?.is_some() {
-                        out.insert(byte);
+                        (byte..=last).for_each(|byte| out.insert(byte));
                     }
+                    next = last.checked_add(1);
                 }
             }
         }

@@ -102,6 +102,45 @@ pub(crate) struct MaskScratch {
     words: Vec<u32>,
     /// For the mask itself; see [`Union`].
     pub(crate) added: Vec<u64>,
+    /// The last terminal that was asked for: most heads of a mask, and most masks of a string, ask for one.
+    terminal: Option<TerminalMask>,
+}
+
+/// What a terminal's state allows, and under which leaf the masks that come of it are remembered.
+struct TerminalMask {
+    /// The terminal, its state and the count.
+    of: (u32, u32, u64),
+    key: Leaf,
+    pack: Arc<Pack>,
+    window: Window,
+}
+
+impl MaskScratch {
+    fn terminal(
+        &mut self,
+        compiled: &CompiledGrammar,
+        of: (u32, u32, u64),
+    ) -> Result<&TerminalMask, GrammarError> {
+        let known = self.terminal.take().filter(|known| known.of == of);
+        Ok(self.terminal.insert(match known {
+            Some(known) => known,
+            None => TerminalMask::new(compiled, of)?,
+        }))
+    }
+}
+
+impl TerminalMask {
+    fn new(compiled: &CompiledGrammar, of: (u32, u32, u64)) -> Result<TerminalMask, GrammarError> {
+        let (id, state, count) = of;
+        let terminal = &compiled.grammar.terminals[id as usize];
+        let packs = compiled.memory.packs(&compiled.vocabulary, id, terminal);
+        let (found, window) = packs.get(terminal, &compiled.vocabulary, state, count)?;
+        // Counts that make no difference within one token share their mask.
+        let made = u64::from(window.need) << 32 | u64::from(window.left);
+        let count = if found.pack.exact { 1 << 63 | count } else { made };
+        let key = Leaf::Terminal { id, state: found.state, count };
+        Ok(TerminalMask { of, key, pack: found.pack, window })
+    }
 }
 
 impl Clone for MaskScratch {
@@ -120,21 +159,17 @@ pub(crate) fn add_head(
     mask: &mut Union<'_>,
 ) -> Result<(), GrammarError> {
     let (vocabulary, memory) = (&*compiled.vocabulary, &compiled.memory);
-    let mut key = head.leaf;
-    let mut pack = None;
-    if let Leaf::Terminal { id, state, count } = head.leaf {
-        let terminal = &compiled.grammar.terminals[id as usize];
-        let (found, window) =
-            memory.packs(vocabulary, id, terminal).get(terminal, vocabulary, state, count)?;
-        // Counts that make no difference within one token share their mask.
-        let made = u64::from(window.need) << 32 | u64::from(window.left);
-        let count = if found.pack.exact { 1 << 63 | count } else { made };
-        key = Leaf::Terminal { id, state: found.state, count };
-        pack = Some((found.pack, window));
-    }
+    let (key, terminal) = match head.leaf {
+        Leaf::Terminal { id, state, count } => {
+            let terminal = scratch.terminal(compiled, (id, state, count))?;
+            (terminal.key, Some(terminal))
+        }
+        leaf => (leaf, None),
+    };
     if memory.recall(machine, key, head.stack, mask) {
         return Ok(());
     }
+    let pack = terminal.map(|terminal| (Arc::clone(&terminal.pack), terminal.window));
     let cells = machine.cells.len();
     machine.low = UNTOUCHED;
     scratch.heads.clear();
