@@ -311,7 +311,7 @@ impl TerminalSpec {
         {
             let any =
                 TerminalSpec::JsonString { escapes: *escapes, quote: *quote, rules: TextRules::default() };
-            made.plain = Some(terminal(&any)?);
+            made.plain = Some((terminal(&any)?, *quote));
         }
         Ok(made)
     }
@@ -420,8 +420,8 @@ pub(crate) struct Terminal {
     pub(crate) pack: u64,
     /// Packs of this automaton are used under length bounds: their exits stay listed with their counts.
     pub(crate) listed: bool,
-    /// Any string, for a string that only may not be one of some words.
-    pub(crate) plain: Option<Arc<Terminal>>,
+    /// Any string, and its closing quote, for a string that only may not be one of some words.
+    pub(crate) plain: Option<(Arc<Terminal>, u8)>,
     /// Plain text of some kind: no state is far from an end.
     quick: bool,
     /// Bytes of the shortest character, where lengths do not depend on the state.

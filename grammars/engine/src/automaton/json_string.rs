@@ -2,7 +2,7 @@
 //! 7): what is bounded is the decoded text, whichever way it is written. Lone surrogates are refused.
 
 use super::lengths::{LengthBounds, LengthSet, Lengths};
-use super::{Automaton, Classes, Step, utf8};
+use super::{Automaton, Classes, Step, Unwanted, utf8};
 use regex_syntax::utf8::Utf8Sequences;
 
 /// Which escapes a string may use.
@@ -325,6 +325,13 @@ impl Automaton for JsonString {
             classes.refine(&inner.classes());
         }
         classes
+    }
+
+    fn unwanted(&self, state: &[u32]) -> Option<Unwanted<'_>> {
+        match state {
+            [utf8::BOUNDARY, _, inner @ ..] => self.inner.as_ref()?.unwanted(inner),
+            _ => None,
+        }
     }
 
     fn rest_of_character(&self, state: &[u32]) -> Option<u32> {

@@ -50,10 +50,22 @@ pub(crate) trait Automaton: Send + Sync {
     fn rest_of_character(&self, _state: &[u32]) -> Option<u32> {
         None
     }
+    /// Between characters of a text that only may not be one of some words: those that can still come of it.
+    fn unwanted(&self, _state: &[u32]) -> Option<Unwanted<'_>> {
+        None
+    }
     /// Bytes that no state tells apart may share a class.
     fn classes(&self) -> Classes {
         Classes::single_bytes()
     }
+}
+
+/// Words, in order, that a text must not be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unwanted<'a> {
+    pub(crate) words: &'a [Box<[u8]>],
+    /// Bytes of each that have been read.
+    pub(crate) read: usize,
 }
 
 /// A partition of the bytes.
@@ -236,10 +248,10 @@ impl LazyDfa {
         self.ranges[byte as usize]
     }
 
-    /// The first number of what describes a state.
-    pub(crate) fn first(&self, state: u32) -> u32 {
+    /// See [`Automaton::unwanted`].
+    pub(crate) fn unwanted<T>(&self, state: u32, then: impl FnOnce(Unwanted<'_>) -> T) -> Option<T> {
         let build = self.build.lock().unwrap_or_else(PoisonError::into_inner);
-        build.keys[state as usize].first().copied().unwrap_or(u32::MAX)
+        self.automaton.unwanted(&build.keys[state as usize]).map(then)
     }
 
     /// See [`Automaton::rest_of_character`].

@@ -1,7 +1,7 @@
 //! Free text in UTF-8: text without given strings in it, raw text up to a terminator, text other than given words.
 
 use super::lengths::Lengths;
-use super::{Automaton, Classes, Regex, Step, is_lead, utf8};
+use super::{Automaton, Classes, Regex, Step, Unwanted, is_lead, utf8};
 use crate::GrammarError;
 use std::collections::VecDeque;
 
@@ -308,6 +308,12 @@ impl Automaton for NotWords {
     fn lengths(&self, state: &[u32]) -> Lengths {
         // In the middle of a character there is always another way to finish it than the words' own.
         Lengths::AtLeast(u32::from(state[3] == utf8::BOUNDARY && self.is_word(state)))
+    }
+
+    fn unwanted(&self, state: &[u32]) -> Option<Unwanted<'_>> {
+        let [low, high, read, utf8::BOUNDARY] = *state else { return None };
+        let words = if low == FREE { &[] } else { &self.words[low as usize..high as usize] };
+        Some(Unwanted { words, read: read as usize })
     }
 }
 

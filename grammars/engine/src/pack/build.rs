@@ -4,7 +4,6 @@
 //! tokens of such characters alone are found by sets (see [`Holders`](crate::trie::Holders)), and only the places
 //! where a token leaves the circle are walked.
 
-use super::Exits;
 use super::twins::Facts;
 use crate::GrammarError;
 use crate::automaton::{LazyDfa, utf8};
@@ -22,7 +21,8 @@ pub(super) struct Build<'a> {
     pub(super) over: Vec<u32>,
     pub(super) longest: u32,
     pub(super) closed: bool,
-    pub(super) exits: Exits,
+    /// Nodes where the terminal may end, each with the characters begun so far.
+    pub(super) exits: Vec<(u32, u32)>,
     /// Transitions met so far, by state.
     rows: Vec<Option<Box<[u32; 256]>>>,
     /// What is known of the states met so far.
@@ -105,7 +105,7 @@ impl<'a> Build<'a> {
             over: Vec::new(),
             longest: 0,
             closed: true,
-            exits: Exits::default(),
+            exits: Vec::new(),
             rows: Vec::new(),
             infos: Vec::new(),
         }
@@ -532,8 +532,7 @@ impl<'a> Build<'a> {
             self.over.extend_from_slice(tokens);
         }
         if info.accepts {
-            self.exits.nodes.push(node);
-            self.exits.counts.push(count);
+            self.exits.push((node, count));
         }
     }
 
@@ -552,8 +551,7 @@ impl<'a> Build<'a> {
         }
         if info.accepts {
             for at in node..trie.node(node).end {
-                self.exits.nodes.push(at);
-                self.exits.counts.push(count + u32::from(trie.begun(at) - before));
+                self.exits.push((at, count + u32::from(trie.begun(at) - before)));
             }
         }
     }
@@ -598,8 +596,7 @@ impl<'a> Build<'a> {
                     self.over.extend_from_slice(trie.tokens(child));
                 }
                 if to.ends {
-                    self.exits.nodes.push(child);
-                    self.exits.counts.push(0);
+                    self.exits.push((child, 0));
                 }
                 if to.goes_on && node.end > child + 1 {
                     self.counted(child, to.state, to.count)?;

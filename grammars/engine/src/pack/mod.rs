@@ -6,6 +6,7 @@
 //! terminal and the vocabulary only, so all grammars share them.
 
 mod build;
+mod plain;
 mod twins;
 
 use crate::GrammarError;
@@ -39,6 +40,9 @@ impl PackCache {
 
 /// Packs kept per terminal: with dense sets of 128k tokens, 256 of them are 4 MiB.
 const PACKS_PER_TERMINAL: usize = 256;
+
+/// Stands for all states with the pack of any string.
+const ANY_STRING: u32 = u32::MAX;
 
 /// A state, and a count where lengths have to be settled with it.
 type Key = (u32, Option<u64>);
@@ -104,11 +108,13 @@ impl Packs {
             build.counted(0, state, count)?;
             return Ok(Found { pack: Arc::new(Pack::new(build, vocabulary, state, true)), state });
         }
-        if let Some(plain) = &terminal.plain
-            && terminal.dfa.first(state) == 0
+        if let Some((plain, quote)) = &terminal.plain
+            && terminal.dfa.unwanted(state, |_| ()).is_some()
         {
-            let base = vocabulary.packs().of(plain).find(plain, vocabulary, (0, None))?;
-            return Ok(Found { pack: Pack::of_plain(base.pack, terminal, vocabulary, state)?, state });
+            let base = vocabulary.packs().of(plain).find(plain, vocabulary, (0, None))?.pack;
+            let pack = plain::without_words(&base, terminal, vocabulary.trie(), state, *quote)?;
+            let state = if Arc::ptr_eq(&pack, &base) { ANY_STRING } else { state };
+            return Ok(Found { pack, state });
         }
         let twins = || self.twins.lock().unwrap_or_else(PoisonError::into_inner);
         let known = twins().find(terminal, state)?;
@@ -157,27 +163,54 @@ pub(crate) struct Pack {
     ended: Mutex<FxHashMap<Window, Arc<[u32]>>>,
 }
 
+/// In ascending order.
 #[derive(Default)]
 struct Exits {
     nodes: Vec<u32>,
     counts: Vec<u32>,
     /// Membership, where there are many.
     set: Vec<u64>,
+    /// The exits are those of another pack, but for some.
+    base: Option<Arc<Pack>>,
+    without: Box<[u32]>,
+}
+
+impl Exits {
+    fn of(mut exits: Vec<(u32, u32)>) -> Exits {
+        exits.sort_unstable();
+        let (nodes, counts) = exits.into_iter().unzip();
+        Exits { nodes, counts, ..Exits::default() }
+    }
+
+    fn many(exits: &[(u32, u32)], trie: &TokenTrie) -> Exits {
+        let mut set = vec![0; trie.len() as usize / 64 + 1];
+        for &(node, _) in exits {
+            set[node as usize / 64] |= 1 << (node % 64);
+        }
+        Exits { set, ..Exits::default() }
+    }
+
+    /// The nodes that are listed within a range.
+    fn within(&self, from: u32, to: u32) -> &[u32] {
+        let [from, to] = [from, to].map(|node| self.nodes.partition_point(|&other| other < node));
+        &self.nodes[from..to]
+    }
+
+    /// The listed exits that the length bounds leave.
+    fn listed(&self, window: Window) -> impl Iterator<Item = u32> {
+        let all = self.base.as_ref().map_or(self, |base| &base.exits);
+        let open = move |count: &u32| (window.need..=window.left).contains(count);
+        let exits = all.nodes.iter().zip(&all.counts).filter(move |(_, count)| open(count));
+        exits.map(|(&node, _)| node).filter(|node| self.without.binary_search(node).is_err())
+    }
 }
 
 impl Pack {
     fn new(build: Build<'_>, vocabulary: &Vocabulary, state: u32, exact: bool) -> Pack {
-        let Build { words, longest, closed, mut exits, trie, over, terminal, .. } = build;
+        let Build { words, longest, closed, exits, trie, over, terminal, .. } = build;
         // Where the terminal may end nearly everywhere, a bit per node is smaller than a list.
-        let many = exits.nodes.len() > 32 && exits.nodes.len() > trie.len() as usize / 16;
-        if many && !terminal.listed {
-            exits.set = vec![0; trie.len() as usize / 64 + 1];
-            for &node in &exits.nodes {
-                exits.set[node as usize / 64] |= 1 << (node % 64);
-            }
-            exits.nodes = Vec::new();
-            exits.counts = Vec::new();
-        }
+        let many = exits.len() > 32 && exits.len() > trie.len() as usize / 16;
+        let exits = if many && !terminal.listed { Exits::many(&exits, trie) } else { Exits::of(exits) };
         let inside = vocabulary.sets().keep(Tokens::from_words(&words)).0;
         Pack { longest, over: over.into(), exits, exact, closed, ..Pack::bare(inside, state) }
     }
@@ -196,43 +229,6 @@ impl Pack {
             tails: Mutex::default(),
             ended: Mutex::default(),
         }
-    }
-
-    /// The pack of a state of a string that may not be one of some words, from that of any string: the same tokens
-    /// stay inside, and it ends in the same places but those that complete such a word.
-    fn of_plain(
-        base: Arc<Pack>,
-        terminal: &Terminal,
-        vocabulary: &Vocabulary,
-        state: u32,
-    ) -> Result<Arc<Pack>, GrammarError> {
-        let trie = vocabulary.trie();
-        let mut exits = Exits::default();
-        let mut path = Vec::new();
-        for (&node, &count) in base.exits.nodes.iter().zip(&base.exits.counts) {
-            path.clear();
-            let mut at = node;
-            while at != 0 {
-                path.push(trie.node(at).byte);
-                at = trie.parent(at);
-            }
-            let mut now = Some(state);
-            for &byte in path.iter().rev() {
-                now = match now {
-                    Some(state) => terminal.dfa.step(state, byte)?.map(|target| target.state),
-                    None => break,
-                };
-            }
-            if now.is_some_and(|state| terminal.dfa.accepts(state)) {
-                exits.nodes.push(node);
-                exits.counts.push(count);
-            }
-        }
-        if exits.nodes.len() == base.exits.nodes.len() {
-            return Ok(base);
-        }
-        let inside = Arc::clone(&base.inside);
-        Ok(Arc::new(Pack { longest: base.longest, exits, ..Pack::bare(inside, state) }))
     }
 
     /// What of the bounds can matter after `count` characters.
@@ -277,7 +273,8 @@ impl Pack {
 
     /// True if the terminal can end inside a token at all.
     pub(crate) fn may_end(&self) -> bool {
-        !self.exits.nodes.is_empty() || !self.exits.set.is_empty()
+        let exits = self.exits.base.as_ref().map_or(&self.exits, |base| &base.exits);
+        !exits.nodes.is_empty() || !exits.set.is_empty()
     }
 
     /// True if so many nodes are ends that a walk from the root is as good.
@@ -292,27 +289,22 @@ impl Pack {
         }
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         let list = ended.entry(window).or_insert_with(|| {
-            let mut list = Vec::new();
-            for (&node, &count) in self.exits.nodes.iter().zip(&self.exits.counts) {
-                if (window.need..=window.left).contains(&count) {
-                    list.extend_from_slice(trie.tokens(node));
-                }
-            }
-            list.into()
+            self.exits.listed(window).flat_map(|node| trie.tokens(node)).copied().collect()
         });
         Arc::clone(list)
     }
 
     /// What tokens hold behind the terminal's end, as far as it begins with `byte`.
     pub(crate) fn tails(&self, trie: &TokenTrie, window: Window, byte: u8) -> Arc<TokenTrie> {
+        if let Some(base) = &self.exits.base
+            && self.exits.without.iter().all(|&node| trie.child(node, byte).is_none())
+        {
+            return base.tails(trie, window, byte);
+        }
         let mut tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
         let tails = tails.entry((byte, window)).or_insert_with(|| {
             let nodes: Vec<u32> = if self.exits.set.is_empty() {
-                let exits = self.exits.nodes.iter().zip(&self.exits.counts);
-                exits
-                    .filter(|&(_, count)| (window.need..=window.left).contains(count))
-                    .filter_map(|(&node, _)| trie.child(node, byte))
-                    .collect()
+                self.exits.listed(window).filter_map(|node| trie.child(node, byte)).collect()
             } else {
                 trie.nodes_by_byte(byte)
                     .filter(|&(_, parent)| {
