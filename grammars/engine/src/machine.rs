@@ -78,6 +78,27 @@ struct HeadIndex {
     to: usize,
 }
 
+impl HeadIndex {
+    /// Where a head is looked for first: the number of slots is a power of two.
+    fn slot(&self, fingerprint: u32) -> usize {
+        fingerprint as usize & (self.slots.len() - 1)
+    }
+
+    /// Makes the index of the heads from `from` on, with room for as many again.
+    fn fill(&mut self, heads: &[Head], from: usize) {
+        self.slots.clear();
+        self.slots.resize((4 * heads.len()).next_power_of_two(), 0);
+        self.from = from;
+        for (head, place) in heads.iter().zip(from as u32..) {
+            let mut slot = self.slot(head.fingerprint);
+            while self.slots[slot] != 0 {
+                slot = self.slot(slot as u32 + 1);
+            }
+            self.slots[slot] = place + 1;
+        }
+    }
+}
+
 impl Clone for HeadIndex {
     /// It is made again for every list of heads.
     fn clone(&self) -> Self {
@@ -87,7 +108,6 @@ impl Clone for HeadIndex {
 
 /// So many heads are searched one by one.
 const FEW_HEADS: usize = 32;
-const HEAD_SLOTS: usize = 2 * MAX_HEADS;
 
 #[derive(Clone, Copy)]
 enum Todo {
@@ -171,25 +191,17 @@ impl Machine {
 
     fn add_to_many(&mut self, head: Head, from: usize, out: &mut Vec<Head>) -> Result<(), GrammarError> {
         let mut index = std::mem::take(&mut self.index);
-        if (index.from, index.to) != (from, out.len()) {
-            index.slots.clear();
-            index.slots.resize(HEAD_SLOTS, 0);
-            index.from = from;
-            for (place, head) in out.iter().enumerate().skip(from) {
-                let mut slot = head.fingerprint as usize % HEAD_SLOTS;
-                while index.slots[slot] != 0 {
-                    slot = (slot + 1) % HEAD_SLOTS;
-                }
-                index.slots[slot] = place as u32 + 1;
-            }
+        let count = out.len() - from;
+        if (index.from, index.to) != (from, out.len()) || 2 * count >= index.slots.len() {
+            index.fill(&out[from..], from);
         }
-        let mut slot = head.fingerprint as usize % HEAD_SLOTS;
+        let mut slot = index.slot(head.fingerprint);
         let mut known = false;
         while !known && index.slots[slot] != 0 {
             known = self.equal(&out[index.slots[slot] as usize - 1], &head);
-            slot = (slot + 1) % HEAD_SLOTS;
+            slot = index.slot(slot as u32 + 1);
         }
-        let full = !known && out.len() - from >= MAX_HEADS;
+        let full = !known && count >= MAX_HEADS;
         if !known && !full {
             out.push(head);
             index.slots[slot] = out.len() as u32;
