@@ -316,7 +316,7 @@ fn shortest_leaf(ctx: Context<'_>, costs: &Costs, leaf: Leaf) -> u64 {
                     // What is owed besides this one.
                     let missing = state.missing(object);
                     let owed = costs.members(id, object, state.members() + 1, missing, |i| {
-                        let open = i != position && !state.has(i as u32) && object.usable[i];
+                        let open = !state.has_after(position as u32, i as u32) && object.usable[i];
                         open.then_some(object.required[i])
                     });
                     own.saturating_add(owed)

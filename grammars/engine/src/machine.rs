@@ -596,6 +596,12 @@ impl MemberState {
         }
     }
 
+    /// The same once the one at `taken` has come: where order counts, those before it are passed.
+    pub(crate) fn has_after(&self, taken: u32, position: u32) -> bool {
+        let passed = matches!(self.kind, Kind::Ordered(_)) && position < taken;
+        position == taken || passed || self.has(position)
+    }
+
     /// True if the object may end here.
     pub(crate) fn may_close(&self, object: &ObjectDef) -> bool {
         self.declared + self.rest.min(1) >= object.min && self.required_left == 0 && self.missing(object) == 0

@@ -143,3 +143,55 @@ impl Walk {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Packs;
+    use super::*;
+    use crate::Token;
+    use crate::automaton::Escapes;
+    use crate::terminal::{Pattern, TerminalSpec, TextRules, terminal};
+    use crate::vocab::Vocabulary;
+
+    /// Where a string with this pattern is after each text, and which state's pack is used there.
+    fn packs(pattern: &str, texts: &[&str]) -> Vec<(u32, u32)> {
+        let hir = regex_syntax::parse(pattern).expect("parses");
+        let rules = TextRules { include: vec![Pattern { hir, search: false }], ..TextRules::default() };
+        let spec = TerminalSpec::JsonString { escapes: Escapes::Any, quote: b'"', rules };
+        let terminal = terminal(&spec).expect("builds");
+        let mut tokens: Vec<Token> = (0..=255u8).map(|byte| Token::text([byte])).collect();
+        tokens.extend(["ab", "a b", " a", "b\"", "\",", "é", " b a"].map(Token::text));
+        let vocabulary = Vocabulary::new(tokens, &[], None).expect("fits");
+        let packs = Packs::default();
+        let pack = |text: &&str| {
+            let step = |at: u32, byte: u8| Some(terminal.dfa.step(at, byte).ok()??.state);
+            let state = text.bytes().try_fold(0, step).expect("the text begins a match");
+            let (found, _) = packs.get(&terminal, &vocabulary, state, 0).expect("within limits");
+            (state, found.state)
+        };
+        texts.iter().map(pack).collect()
+    }
+
+    #[test]
+    fn counted_words_share_a_pack_until_a_token_can_tell() {
+        let found = packs(
+            "(?:[a-zé]+ ){0,9}[a-z]+",
+            &["a", "a b", "a b c", "a b c d", "a b c d e f g h i", "a b c d e f g h i j"],
+        );
+        let (first, last) = (found[0], found[5]);
+        assert_eq!(first.0, first.1, "the first one is made");
+        for (text, &(state, pack)) in found[1..4].iter().enumerate() {
+            assert_ne!(state, pack, "{text}");
+            assert_eq!(pack, first.1, "{text}");
+        }
+        assert_ne!(found[4].1, first.1, "a token of three words is one too many");
+        assert_ne!(last.1, first.1, "no more spaces");
+    }
+
+    #[test]
+    fn what_differs_by_a_single_character_is_no_twin() {
+        let found = packs("(?:x[a-c]*|y[a-d]*|z[a-c]*)", &["xa", "ya", "za"]);
+        assert_eq!(found[0].1, found[2].1);
+        assert_ne!(found[0].1, found[1].1);
+    }
+}
