@@ -17,6 +17,22 @@ const NEVER: u64 = u64::MAX;
 /// For each offset of a literal the fewest tokens that spell it from there on.
 type Suffixes = Box<[u32]>;
 
+/// The members of an object that have been written.
+#[derive(Clone, Copy)]
+struct SoFar {
+    declared: u64,
+    /// Undeclared ones.
+    rest: u64,
+    /// Bits of what is wanted and has not come.
+    missing: u8,
+}
+
+impl SoFar {
+    fn of(object: &ObjectDef, state: &MemberState) -> SoFar {
+        SoFar { declared: state.declared(), rest: state.rest(), missing: state.missing(object) }
+    }
+}
+
 /// What the parts of a grammar cost at least over one vocabulary.
 pub(crate) struct Costs {
     nodes: Vec<u64>,
@@ -124,13 +140,15 @@ impl Costs {
             Node::Rule(r) => self.of(grammar.rules[*r as usize].1),
             Node::Object(id) => {
                 let object = &grammar.objects[*id as usize];
-                let members = self.members(*id, object, 0, object.wanted, |i| Some(object.required[i]));
+                let so_far = SoFar { declared: 0, rest: 0, missing: object.wanted };
+                let members = self.members(*id, object, so_far, |i| Some(object.required[i]));
                 self.sum(&[object.open, object.close]).saturating_add(members)
             }
             Node::Behind { object: id, taken } => {
                 let object = &grammar.objects[*id as usize];
                 let owed = |i: usize| (i >= *taken as usize).then(|| object.required[i]);
-                let members = self.members(*id, object, u64::from(*taken), object.wanted, owed);
+                let so_far = SoFar { declared: u64::from(*taken), rest: 0, missing: object.wanted };
+                let members = self.members(*id, object, so_far, owed);
                 self.of(object.close).saturating_add(members)
             }
         }
@@ -158,13 +176,12 @@ impl Costs {
     }
 
     /// What every property costs that `owed` says must come, and enough of those that may come to reach the minimum,
-    /// given `count` members so far and the bits of what is wanted and `missing`; commas included.
+    /// behind the members so far; commas included.
     fn members(
         &self,
         id: u32,
         object: &ObjectDef,
-        count: u64,
-        missing: u8,
+        so_far: SoFar,
         owed: impl Fn(usize) -> Option<bool>,
     ) -> u64 {
         let mut written = vec![u64::MAX; object.values.len()];
@@ -177,38 +194,48 @@ impl Costs {
         let member =
             |i: usize| written[i].saturating_add(lead).saturating_add(self.behind_key(id, object, i));
         let mut total = 0u64;
-        let mut members = count;
+        let mut fresh = 0;
+        let mut declared = so_far.declared;
         let mut others = Vec::new();
         for i in 0..object.values.len() {
             match owed(i) {
                 Some(true) => {
                     total = total.saturating_add(member(i));
-                    members += 1;
+                    fresh += 1;
+                    declared += 1;
                 }
                 Some(false) => others.push(member(i)),
                 None => {}
             }
         }
         let rest = || {
-            let each = object.rest.iter().zip(&object.rest_bits);
+            let each = object.rest.iter().zip(&object.rest_bits).zip(&object.rest_usable);
+            let each = each.filter(|&(_, &usable)| usable).map(|(rest, _)| rest);
             each.map(|(&(key, value), &bits)| (around.saturating_add(self.sum(&[key, value])), bits))
         };
-        // One for each bit: no more than it takes, and less with every one that comes.
-        for bit in (0..u8::BITS).map(|bit| 1 << bit).filter(|bit| missing & bit != 0) {
+        // One for each bit: no more than it takes, and less with every one that comes. Where there may be too few
+        // members for that, those that bring several bits may be all that is left.
+        for bit in (0..u8::BITS).map(|bit| 1 << bit).filter(|bit| so_far.missing & bit != 0) {
             let bring = rest().filter(|(_, bits)| bits & bit != 0).map(|(cost, _)| cost);
-            total = total.saturating_add(bring.min().unwrap_or(NEVER));
-            members += 1;
+            let cost = if object.max.is_some() { bring.max() } else { bring.min() };
+            total = total.saturating_add(cost.unwrap_or(NEVER));
+            fresh += 1;
         }
-        if members < object.min {
-            others.extend(rest().map(|(cost, _)| cost));
+        // Undeclared members may repeat a name, so only one of them counts.
+        let has_rest = so_far.rest > 0 || so_far.missing > 0;
+        let counted = declared + u64::from(has_rest);
+        if counted < object.min {
+            if !has_rest {
+                others.extend(rest().map(|(cost, _)| cost).min());
+            }
             others.sort_unstable();
-            for cost in others.into_iter().take((object.min - members) as usize) {
+            for cost in others.into_iter().take((object.min - counted) as usize) {
                 total = total.saturating_add(cost);
-                members += 1;
+                fresh += 1;
             }
         }
-        let commas = members.saturating_sub(count.max(1));
-        total.saturating_add(self.of(object.comma).saturating_mul(commas))
+        let first = u64::from(so_far.declared + so_far.rest == 0 && fresh > 0);
+        total.saturating_add(self.of(object.comma).saturating_mul(fresh - first))
     }
 
     /// What follows a key and is not counted with it.
@@ -219,7 +246,7 @@ impl Costs {
 
     /// What the members still owed cost, commas included.
     fn owed(&self, id: u32, object: &ObjectDef, state: &MemberState) -> u64 {
-        self.members(id, object, state.members(), state.missing(object), |i| {
+        self.members(id, object, SoFar::of(object, state), |i| {
             let open = !state.has(i as u32) && object.usable[i];
             open.then_some(object.required[i])
         })
@@ -314,8 +341,9 @@ fn shortest_leaf(ctx: Context<'_>, costs: &Costs, leaf: Leaf) -> u64 {
                     let own = u64::from(costs.keys[id as usize][i][depth as usize])
                         .saturating_add(costs.behind_key(id, object, position));
                     // What is owed besides this one.
-                    let missing = state.missing(object);
-                    let owed = costs.members(id, object, state.members() + 1, missing, |i| {
+                    let mut so_far = SoFar::of(object, &state);
+                    so_far.declared += 1;
+                    let owed = costs.members(id, object, so_far, |i| {
                         let open = !state.has_after(position as u32, i as u32) && object.usable[i];
                         open.then_some(object.required[i])
                     });

@@ -587,6 +587,16 @@ impl MemberState {
         self.declared + self.rest
     }
 
+    /// Declared ones.
+    pub(crate) fn declared(&self) -> u64 {
+        self.declared
+    }
+
+    /// Undeclared ones; only whether there are any, where no more is asked for.
+    pub(crate) fn rest(&self) -> u64 {
+        self.rest
+    }
+
     /// True if the declared property at this position was used or passed.
     pub(crate) fn has(&self, position: u32) -> bool {
         match &self.kind {
@@ -633,10 +643,18 @@ impl MemberState {
                 return false;
             }
         }
+        let required = self.required_left - u64::from(object.required[at]);
+        MemberState::fits(object, (self.declared + 1, self.rest), required, self.missing(object))
+    }
+
+    /// Whether what has to come behind so many declared and undeclared members stays within the maximum.
+    fn fits(object: &ObjectDef, (declared, rest): (u64, u64), required: u64, missing: u8) -> bool {
         object.max.is_none_or(|max| {
-            let required = self.required_left - u64::from(object.required[at]);
-            let wanted = MemberState::missing_members(object, self.missing(object));
-            self.members() + 1 + required + wanted <= max
+            let wanted = MemberState::missing_members(object, missing);
+            // Undeclared members may repeat a name, so only one of them counts.
+            let counted = declared + u64::from(rest + wanted > 0);
+            let declared_left = required.max(object.min.saturating_sub(counted));
+            declared + rest + declared_left + wanted <= max
         })
     }
 
@@ -656,10 +674,7 @@ impl MemberState {
         if matches!(self.kind, Kind::Ordered(_)) && (required > 0 || self.declared + 1 < object.min) {
             return false;
         }
-        object.max.is_none_or(|max| {
-            let wanted = MemberState::missing_members(object, missing & !bits);
-            self.members() + 1 + required + wanted <= max
-        })
+        MemberState::fits(object, (self.declared, self.rest + 1), required, missing & !bits)
     }
 
     /// True if any property may come next.

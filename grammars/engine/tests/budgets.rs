@@ -7,6 +7,7 @@ mod cfg;
 
 use cfg::{Cfg, rules};
 use proptest::prelude::*;
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use toolglot_grammar::{
     CompiledGrammar, Expr, Grammar, GrammarBuilder, GrammarError, JsonStyle, Matcher, Rule, Token, Vocabulary,
@@ -124,7 +125,7 @@ fn build(b: &mut GrammarBuilder, part: &Cfg, rules: &[Rule]) -> Expr {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn regular_expressions_end_in_time(pattern in regex(), seed in any::<u64>()) {
@@ -157,11 +158,11 @@ proptest! {
 
     #[test]
     fn patterns_in_schemas_end_in_time(pattern in regex(), min in 0u64..4, max in prop::option::of(30u64..200), seed in any::<u64>()) {
-        let mut string = serde_json::json!({"type": "string", "pattern": format!("^(?:{pattern})$"), "minLength": min});
+        let mut string = json!({"type": "string", "pattern": format!("^(?:{pattern})$"), "minLength": min});
         if let Some(max) = max {
             string["maxLength"] = max.into();
         }
-        let schema = serde_json::json!({"type": "array", "items": string, "minItems": 1});
+        let schema = json!({"type": "array", "items": string, "minItems": 1});
         let schema = Schema::compile(&schema, &Options::default()).unwrap();
         let mut b = GrammarBuilder::new();
         // No string may have both the pattern and the length.
@@ -173,6 +174,68 @@ proptest! {
             walk(&mut matcher, budget, |n| next(&mut random, n))?;
         }
     }
+
+    #[test]
+    fn schemas_end_in_time(schema in value(), any_order in any::<bool>(), seed in any::<u64>()) {
+        // Not every combination has a value, or a finite grammar.
+        let Ok(schema) = Schema::compile(&schema, &Options::default()) else { return Ok(()) };
+        let mut b = GrammarBuilder::new();
+        let style = JsonStyle { any_order, ..JsonStyle::default() };
+        let Ok(root) = b.json_schema(&schema, &style) else { return Ok(()) };
+        let Ok(grammar) = b.build(root) else { return Ok(()) };
+        let mut matcher = matcher(grammar);
+        let mut random = seed;
+        for budget in budgets(&matcher) {
+            walk(&mut matcher, budget, |n| next(&mut random, n))?;
+        }
+    }
+}
+
+/// Values, among them objects and arrays of which a least number of members or items has to come.
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop::sample::select(vec![
+        json!({"type": "null"}),
+        json!({"const": "a long text that takes many tokens"}),
+        json!({"type": "string", "minLength": 2}),
+        json!({"enum": [1, "ab", false]}),
+        json!({"type": "integer", "minimum": 1000}),
+        json!({}),
+    ]);
+    leaf.prop_recursive(2, 12, 4, |inner| prop_oneof![array(inner.clone()), object(inner)])
+}
+
+fn array(item: impl Strategy<Value = Value> + Clone) -> impl Strategy<Value = Value> {
+    (item.clone(), prop::option::of(item), 0u64..3, 0u64..3).prop_map(|(items, contains, min, more)| {
+        let mut schema = json!({"type": "array", "items": items, "minItems": min, "maxItems": min + more});
+        if let Some(contains) = contains {
+            schema["contains"] = contains;
+        }
+        schema
+    })
+}
+
+fn object(value: impl Strategy<Value = Value> + Clone) -> impl Strategy<Value = Value> {
+    let names = prop::sample::subsequence(vec!["a", "ab", "bb\"", "é\n", "x", "a_very_long_name"], 0..=6);
+    let members = names.prop_shuffle().prop_flat_map({
+        let value = value.clone();
+        move |names| {
+            let values = prop::collection::vec((value.clone(), any::<bool>()), names.len());
+            values.prop_map(move |values| names.clone().into_iter().zip(values).collect::<Vec<_>>())
+        }
+    });
+    let others = prop_oneof![Just(json!(false)), Just(json!({"type": "string"})), Just(json!({}))];
+    let pattern = prop::option::of((prop::sample::select(vec!["^a", "b", "[^x]$"]), value));
+    (members, others, pattern, 0u64..5, 0u64..4).prop_map(|(members, others, pattern, min, more)| {
+        let required: Vec<_> = members.iter().filter(|(_, (_, required))| *required).map(|m| m.0).collect();
+        let properties: Map<String, Value> =
+            members.iter().map(|(name, (value, _))| (name.to_string(), value.clone())).collect();
+        let mut schema = json!({"type": "object", "properties": properties, "required": required,
+            "additionalProperties": others, "minProperties": min, "maxProperties": min + more});
+        if let Some((pattern, value)) = pattern {
+            schema["patternProperties"] = json!({pattern: value});
+        }
+        schema
+    })
 }
 
 /// Knuth's MMIX generator.
