@@ -11,6 +11,9 @@ use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+/// The distance to an end that was not found.
+const NO_WAY: u64 = u64::MAX / 2;
+
 /// Bytes of a character, if it has to be written as two escapes.
 const WIDEST: u64 = 12;
 
@@ -543,12 +546,17 @@ impl Terminal {
     /// the way stays open whatever later searches find.
     fn distance(&self, from: u32, missing: u64) -> u64 {
         const WIDTH: usize = 64;
-        let near = self.distance_within((from, missing), WIDTH);
+        let from = (from, missing);
+        let mut near = self.distance_within(from, WIDTH, false);
         // Where a bound is known, no way found may be longer than it.
-        if near > self.worst() { self.distance_within((from, missing), usize::MAX) } else { near }
+        if near > self.worst() {
+            near = self.distance_within(from, usize::MAX, false);
+        }
+        // A control character has to be written as an escape, even where other characters could stand.
+        if near == NO_WAY { self.distance_within(from, usize::MAX, true) } else { near }
     }
 
-    fn distance_within(&self, from: (u32, u64), width: usize) -> u64 {
+    fn distance_within(&self, from: (u32, u64), width: usize, escapes: bool) -> u64 {
         let mut distances = self.distances.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(&known) = distances.get(&from)
             && (width < usize::MAX || known <= self.worst())
@@ -574,11 +582,11 @@ impl Terminal {
             }
             let mut next = Vec::new();
             for &(state, missing) in &level {
-                // An escape is never the shortest way to write a character, and its digits are many states; but
-                // inside a pair of escapes there is no other way.
+                // An escape is hardly ever the shortest way to write a character, and its digits are many states;
+                // but inside a pair of escapes there is no other way.
                 let mut stuck = true;
                 for byte in (0..=255u8).filter(|&b| b != b'\\').chain([b'\\']) {
-                    if byte == b'\\' && self.listed && !stuck || next.len() >= width {
+                    if byte == b'\\' && self.listed && !stuck && !escapes || next.len() >= width {
                         continue;
                     }
                     let Ok(Some(target)) = self.dfa.step(state, byte) else { continue };
@@ -596,7 +604,7 @@ impl Terminal {
             }
             level = next;
         }
-        u64::MAX / 2
+        NO_WAY
     }
 
     /// True if the empty text is in the language.

@@ -125,7 +125,7 @@ fn build(b: &mut GrammarBuilder, part: &Cfg, rules: &[Rule]) -> Expr {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn regular_expressions_end_in_time(pattern in regex(), seed in any::<u64>()) {
