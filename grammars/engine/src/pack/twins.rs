@@ -147,7 +147,6 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::super::Packs;
-    use super::*;
     use crate::Token;
     use crate::automaton::Escapes;
     use crate::terminal::{Pattern, TerminalSpec, TextRules, terminal};
