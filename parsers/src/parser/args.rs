@@ -393,9 +393,11 @@ impl Machine {
             self.comma = comma;
             self.comma.clear();
         }
-        // A comment that does not end is none.
-        let comment = std::mem::take(&mut self.comment);
-        self.args_bytes(&comment, self.comment_at);
+        if !self.comment.is_empty() {
+            // A comment that does not end is none.
+            let comment = std::mem::take(&mut self.comment);
+            self.args_bytes(&comment, self.comment_at);
+        }
     }
 
     /// A byte of what looks like a comment. Whether it ends a marker, which ends the arguments wherever it stands.

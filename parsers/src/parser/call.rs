@@ -9,7 +9,7 @@ use toolglot_schema::{Node, NodeId, Options, Schema, TypeSet};
 
 use super::out::Target;
 use super::{Machine, Mode, is_ws};
-use crate::program::{Found, NameRules, Program, RegionId, RegionKind, Step, Unmarked};
+use crate::program::{Found, NameRules, Program, Region, RegionId, RegionKind, Step, Unmarked};
 
 /// Longest tool name; what is longer is none.
 const MAX_NAME: usize = 256;
@@ -18,14 +18,27 @@ const MAX_NAME: usize = 256;
 const MAX_GAP: usize = 16;
 
 /// Whether a tool's name can hold the byte where nothing frames it.
-pub(super) fn is_in_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"_-.:/".contains(&byte)
+#[inline(always)]
+fn is_in_name(byte: u8) -> bool {
+    const IN_NAME: [bool; 256] = {
+        let mut all = [false; 256];
+        let mut byte = 0u8;
+        while byte < 128 {
+            all[byte as usize] =
+                byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':' | b'/');
+            byte += 1;
+        }
+        all
+    };
+    IN_NAME[usize::from(byte)]
 }
 
 /// What the parser must know of the tools.
 #[derive(Debug)]
 pub(crate) struct Tools {
     names: Vec<String>,
+    /// The ASCII characters that names begin with, a bit each.
+    first: u128,
     schemas: Vec<(Value, OnceCell<Option<Schema>>)>,
 }
 
@@ -33,8 +46,10 @@ impl Tools {
     /// `schemas`: they are needed.
     pub(crate) fn new(plan: &Plan, schemas: bool) -> Self {
         let schemas = plan.tools.iter().filter(|_| schemas);
+        let first = plan.tools.iter().filter_map(|tool| tool.name.bytes().next());
         Tools {
             names: plan.tools.iter().map(|tool| tool.name.clone()).collect(),
+            first: first.filter(u8::is_ascii).fold(0, |all, byte| all | 1 << byte),
             schemas: schemas.map(|tool| (tool.parameters.clone(), OnceCell::new())).collect(),
         }
     }
@@ -47,6 +62,11 @@ impl Tools {
     /// Whether a planned tool has this name.
     pub(crate) fn is_planned(&self, name: &str) -> bool {
         self.index(name).is_some()
+    }
+
+    /// Whether a name that [`Tools::is_known`] begins with the byte, which is ASCII.
+    fn begins(&self, byte: u8) -> bool {
+        self.names.is_empty() || self.first >> (byte & 127) & 1 == 1
     }
 
     /// Whether the word of so many bytes is a name that [`Tools::is_known`], or (not `whole`) begins one.
@@ -372,8 +392,22 @@ impl Machine {
     pub(super) fn unmarked_tail(&self, bytes: &[u8], end: usize) -> Option<usize> {
         let (begin, stop) = self.last_word(bytes, end)?;
         let word = self.pending.iter().chain(bytes).take(stop).skip(begin);
+        word.clone().next().filter(|byte| self.tools.begins(**byte))?;
         let whole = stop < self.pending.len() + bytes.len();
         self.tools.could_be(word, stop - begin, whole).then_some(begin)
+    }
+
+    /// Whether the text in hand, of which nothing waits, ends in what may be the name of an unmarked call.
+    #[inline(always)]
+    pub(super) fn may_name(&self, region: &Region, bytes: &[u8]) -> bool {
+        region.unmarked.is_some() && self.ends_in_name(bytes)
+    }
+
+    #[inline(never)]
+    fn ends_in_name(&self, bytes: &[u8]) -> bool {
+        let word = bytes.iter().rev().take(MAX_NAME).take_while(|byte| is_in_name(**byte));
+        word.last().is_some_and(|&first| self.tools.begins(first))
+            && self.unmarked_tail(bytes, bytes.len()).is_some()
     }
 
     /// A literal was found in text: where the call begins that it shows the word in front of it to be.

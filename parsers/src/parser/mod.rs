@@ -26,10 +26,10 @@ use std::sync::Arc;
 
 use toolglot_format::{Channel, Event, FinishReason, Piece, Plan};
 
-use crate::program::{Program, RegionId, RegionKind, Scan, Search, StateId};
+use crate::program::{Program, Region, RegionId, RegionKind, Scan, Search, StateId};
 use crate::{Session, SessionOptions};
 use args::ArgsState;
-use call::{CallState, is_in_name};
+use call::CallState;
 pub(crate) use call::{Place, Tools};
 use elements::ElementsState;
 pub(crate) use escape::{escape, quote};
@@ -264,22 +264,19 @@ impl Machine {
     /// Whether the bytes are no more than the next of the stretch in hand; then they have been taken.
     #[inline]
     fn goes_on(&mut self, p: &Program, bytes: &[u8]) -> bool {
-        let free_of_literals = |region: RegionId| {
-            p.regions[usize::from(region)].expected.scan(self.plain).skip(bytes) == bytes.len()
-        };
+        let free_of_literals = |region: &Region| region.expected.scan(self.plain).skip(bytes) == bytes.len();
         let target = match self.steady {
             Steady::No => return false,
             Steady::Text(region, channel) => {
-                let last = bytes[bytes.len() - 1];
-                let rules = &p.regions[usize::from(region)];
-                let waits = rules.ws && is_ws(last) || rules.unmarked.is_some() && is_in_name(last);
-                if waits || !free_of_literals(region) {
+                let region = &p.regions[usize::from(region)];
+                let ends_in_ws = bytes.last().copied().is_some_and(is_ws);
+                if ends_in_ws && region.ws || !free_of_literals(region) || self.may_name(region, bytes) {
                     return false;
                 }
                 Target::Text(channel)
             }
             Steady::Args if plain_run(bytes) == bytes.len() => self.args_target(),
-            Steady::Value(region) if free_of_literals(region) => self.args_target(),
+            Steady::Value(region) if free_of_literals(&p.regions[usize::from(region)]) => self.args_target(),
             _ => return false,
         };
         if self.call.is_some() || self.junk_from.is_some() {

@@ -2,7 +2,6 @@
 
 use toolglot_format::{Channel, MalformedReason};
 
-use super::call::is_in_name;
 use super::out::Target;
 use super::{Machine, Steady, is_ws};
 use crate::program::{Program, RegionId, Step};
@@ -31,8 +30,7 @@ impl Machine {
         let from = self.pending.len();
         let ends_in_ws = region.ws && bytes.last().copied().is_some_and(is_ws);
         let first = if from == 0 { scan.skip(bytes) } else { 0 };
-        let named = region.unmarked.is_some() && is_in_name(bytes[bytes.len() - 1]);
-        if first == bytes.len() && !ends_in_ws && !named {
+        if first == bytes.len() && !ends_in_ws && !self.may_name(region, bytes) {
             // Most chunks of plain text.
             self.out.bytes(Target::Text(channel), bytes, self.at);
             self.steady = Steady::Text(id, channel);
