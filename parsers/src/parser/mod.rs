@@ -20,6 +20,7 @@ mod object;
 mod out;
 mod states;
 mod text;
+mod unmarked;
 mod value;
 
 use std::sync::Arc;
