@@ -28,41 +28,44 @@ fn matcher(grammar: Grammar) -> Matcher {
     CompiledGrammar::new(Arc::new(grammar), vocabulary()).unwrap().matcher().unwrap()
 }
 
-/// Follows masks within a budget: once refused, or complete in time.
+/// Follows masks within a budget: once refused, or complete in time. The output, if there is one.
 fn walk(
     matcher: &mut Matcher,
     budget: u64,
     mut choose: impl FnMut(usize) -> usize,
-) -> Result<(), TestCaseError> {
+) -> Result<Option<Vec<u8>>, TestCaseError> {
     matcher.reset();
     let mut mask = vec![0; matcher.compiled().vocabulary().mask_words()];
     let need = matcher.shortest_completion();
     match matcher.mask_within(&mut mask, budget) {
         Err(GrammarError::Budget { need: said, left }) => {
             prop_assert!(budget < need && said == need && left == budget);
-            return Ok(());
+            return Ok(None);
         }
-        Err(GrammarError::Limit { .. }) => return Ok(()),
+        Err(GrammarError::Limit { .. }) => return Ok(None),
         Err(error) => return Err(TestCaseError::fail(error.to_string())),
         Ok(()) => prop_assert!(budget >= need),
     }
     let mut left = budget;
+    let mut text = Vec::new();
     loop {
         match matcher.mask_within(&mut mask, left) {
             // More readings at once than the engine follows: an error, and no wrong mask.
-            Err(GrammarError::Limit { .. }) => return Ok(()),
+            Err(GrammarError::Limit { .. }) => return Ok(None),
             made => made.map_err(|error| TestCaseError::fail(error.to_string()))?,
         }
         let list: Vec<u32> =
             (0..mask.len() as u32 * 32).filter(|id| mask[*id as usize / 32] >> (id % 32) & 1 == 1).collect();
         prop_assert!(!list.is_empty(), "a dead end with {left} of {budget} left");
-        match matcher.accept(list[choose(list.len())]) {
-            Err(GrammarError::Limit { .. }) => return Ok(()),
+        let token = list[choose(list.len())];
+        match matcher.accept(token) {
+            Err(GrammarError::Limit { .. }) => return Ok(None),
             taken => taken.map_err(|error| TestCaseError::fail(error.to_string()))?,
         }
         if matcher.is_terminated() {
-            return Ok(());
+            return Ok(Some(text));
         }
+        text.extend_from_slice(matcher.compiled().vocabulary().bytes(token));
         prop_assert!(left > 0, "{budget} tokens were not enough");
         left -= 1;
     }
@@ -186,7 +189,10 @@ proptest! {
         let mut matcher = matcher(grammar);
         let mut random = seed;
         for budget in budgets(&matcher) {
-            walk(&mut matcher, budget, |n| next(&mut random, n))?;
+            if let Some(text) = walk(&mut matcher, budget, |n| next(&mut random, n))? {
+                let value: Value = serde_json::from_slice(&text).unwrap();
+                prop_assert!(schema.accepts(&value), "{}", String::from_utf8_lossy(&text));
+            }
         }
     }
 }
