@@ -10,13 +10,16 @@ use crate::compiled::{CompiledGrammar, Context};
 use crate::machine::{ByteSet, Frame, Head, Leaf, Machine, UNTOUCHED};
 use crate::pack::{Found, Pack, Packs, Window};
 use crate::terminal::Terminal;
-use crate::token_set::{TokenSet, Tokens, Union, set};
+use crate::token_set::{TokenSet, Tokens, Union, has, set};
 use crate::trie::TokenTrie;
 use crate::vocab::Vocabulary;
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 const MEMORY_LIMIT: usize = 64 << 20;
+/// So many heads of one mask are looked at for their own sake and remembered. Where a text can be read in more ways,
+/// most of them allow the same tokens, and of the others only what is missing is looked for.
+const FRESH_MASKS: u32 = 96;
 
 /// The masks of heads seen so far, and the packs of the grammar's terminals.
 pub(crate) struct MaskMemory {
@@ -99,7 +102,6 @@ impl MaskMemory {
 pub(crate) struct MaskScratch {
     heads: Vec<Head>,
     list: Vec<u32>,
-    words: Vec<u32>,
     /// For the mask itself; see [`Union`].
     pub(crate) added: Vec<u64>,
     /// The last terminal that was asked for: most heads of a mask, and most masks of a string, ask for one.
@@ -172,45 +174,52 @@ pub(crate) fn add_head(
     let pack = terminal.map(|terminal| (Arc::clone(&terminal.pack), terminal.window));
     let cells = machine.cells.len();
     machine.low = UNTOUCHED;
-    scratch.heads.clear();
+    let keep = mask.fresh < FRESH_MASKS;
+    let known = if keep { None } else { Some(&*mask.words()) };
     let done = match &pack {
-        Some((pack, window)) => with_pack(compiled, machine, scratch, head, pack, *window),
+        Some((pack, window)) => with_pack(compiled, machine, scratch, head, pack, *window, known),
         None => Ok(None),
     };
     let done = match done {
-        Ok(Some(set)) => Ok(set),
-        Ok(None) => from_root(compiled, machine, scratch, head, None),
-        Err(error) => Err(error),
+        Ok(None) => from_root(compiled, machine, scratch, head, None, known).map(|()| None),
+        other => other,
     };
     machine.cells.truncate(cells);
-    let kept = vocabulary.sets().keep(done?);
+    let inside = done?;
+    if !keep {
+        inside.iter().for_each(|inside| mask.add(inside));
+        scratch.list.iter().for_each(|&token| set(mask.words(), token));
+        return Ok(());
+    }
+    let kept = vocabulary.sets().keep(Tokens::joined(inside, &scratch.list, vocabulary.mask_words()));
     let depth = machine.cell(head.stack).depth;
     let frames = if machine.low > depth { 0 } else { depth - machine.low + 1 };
+    mask.fresh += 1;
     mask.add(&kept.0);
     memory.store(machine, key, head.stack, frames, kept);
     Ok(())
 }
 
-/// A head's mask by walking the whole vocabulary.
+/// Lists a head's tokens by walking the whole vocabulary; see [`Walk`] for the rest.
 fn from_root(
     compiled: &CompiledGrammar,
     machine: &mut Machine,
     scratch: &mut MaskScratch,
     head: Head,
     within: Option<u64>,
-) -> Result<Tokens, GrammarError> {
+    known: Option<&[u32]>,
+) -> Result<(), GrammarError> {
     scratch.heads.clear();
     scratch.heads.push(head);
     scratch.list.clear();
     let ctx = compiled.context();
     let within = within.map(|within| (within, compiled.costs()));
-    let mut walk = Walk { ctx, machine, heads: &mut scratch.heads, out: &mut scratch.list, within };
-    walk.root_children(compiled.vocabulary.trie(), 0, 1)?;
-    Ok(Tokens::of(&scratch.list, compiled.vocabulary.mask_words()))
+    let mut walk = Walk { ctx, machine, heads: &mut scratch.heads, out: &mut scratch.list, within, known };
+    walk.root_children(compiled.vocabulary.trie(), 0, 1)
 }
 
-/// A terminal's mask: the tokens that stay inside, and those whose tails the continuation takes. `None` if the whole
-/// vocabulary had better be walked.
+/// A terminal's tokens: gives those that stay inside, and lists those whose tails the continuation takes. `None` if
+/// the whole vocabulary had better be walked.
 fn with_pack(
     compiled: &CompiledGrammar,
     machine: &mut Machine,
@@ -218,13 +227,16 @@ fn with_pack(
     head: Head,
     pack: &Pack,
     window: Window,
-) -> Result<Option<Tokens>, GrammarError> {
+    known: Option<&[u32]>,
+) -> Result<Option<Arc<TokenSet>>, GrammarError> {
     let (ctx, trie) = (compiled.context(), compiled.vocabulary.trie());
     let Leaf::Terminal { id, .. } = head.leaf else { return Ok(None) };
     let terminal = &compiled.grammar.terminals[id as usize];
     let inside = pack.inside(terminal, &compiled.vocabulary, window)?;
+    scratch.heads.clear();
+    scratch.list.clear();
     if !pack.may_end() {
-        return Ok(Some(Tokens::Joined(inside, Box::default())));
+        return Ok(Some(inside));
     }
     machine.resume(ctx, head.stack, 0, &mut scratch.heads)?;
     let mut first = ByteSet::default();
@@ -235,26 +247,15 @@ fn with_pack(
     if pack.ends_everywhere() && first.len() > 24 || first.iter().any(|byte| !is_lead(byte)) {
         return Ok(None);
     }
-    scratch.list.clear();
     scratch.list.extend_from_slice(&pack.ended(trie, window));
     let to = scratch.heads.len();
-    let mut walk = Walk { ctx, machine, heads: &mut scratch.heads, out: &mut scratch.list, within: None };
+    let (heads, out) = (&mut scratch.heads, &mut scratch.list);
+    let mut walk = Walk { ctx, machine, heads, out, within: None, known };
     for byte in first.iter() {
         let tails = pack.tails(trie, window, byte);
         walk.children(&tails, 0, 0, to)?;
     }
-    let list = &scratch.list;
-    let words = compiled.vocabulary.mask_words();
-    if list.len() * 2 < words {
-        return Ok(Some(Tokens::Joined(inside, list.as_slice().into())));
-    }
-    scratch.words.resize(words, 0);
-    let mut union = Union::new(&mut scratch.words, std::mem::take(&mut scratch.added));
-    union.add(&inside);
-    let words;
-    (words, scratch.added) = union.finish();
-    list.iter().for_each(|&token| set(words, token));
-    Ok(Some(Tokens::from_words(words)))
+    Ok(Some(inside))
 }
 
 /// Adds the tokens of a head after which `within` tokens complete the output. Near the end of a long text that may
@@ -294,7 +295,8 @@ pub(crate) fn add_head_within(
                 head.leaf.first_bytes(ctx, &mut first)?;
             }
             let fits = Some((within, costs));
-            let mut walk = Walk { ctx, machine, heads: &mut scratch.heads, out: &mut list, within: fits };
+            let (heads, out) = (&mut scratch.heads, &mut list);
+            let mut walk = Walk { ctx, machine, heads, out, within: fits, known: None };
             let mut done = Ok(());
             for byte in first.iter() {
                 let tails = pack.tails(vocabulary.trie(), window, byte);
@@ -308,9 +310,10 @@ pub(crate) fn add_head_within(
             }
         }
     }
-    let made = from_root(compiled, machine, scratch, head, Some(within));
+    let made = from_root(compiled, machine, scratch, head, Some(within), None);
     machine.cells.truncate(cells);
-    mask.add_tokens(&made?);
+    made?;
+    scratch.list.iter().for_each(|&token| set(mask.words(), token));
     Ok(())
 }
 
@@ -323,6 +326,8 @@ struct Walk<'a> {
     out: &'a mut Vec<u32>,
     /// Take only tokens after which this many more complete the output.
     within: Option<(u64, &'a Costs)>,
+    /// Tokens that need not be listed.
+    known: Option<&'a [u32]>,
 }
 
 impl Walk<'_> {
@@ -367,6 +372,9 @@ impl Walk<'_> {
 
     fn child(&mut self, trie: &TokenTrie, child: u32, from: usize, to: usize) -> Result<(), GrammarError> {
         let node = trie.node(child);
+        if self.known.is_some_and(|known| trie.tokens_below(child).iter().all(|&token| has(known, token))) {
+            return Ok(());
+        }
         let cells = self.machine.cells.len();
         for index in from..to {
             let head = self.heads[index];

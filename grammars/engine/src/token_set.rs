@@ -41,14 +41,19 @@ impl Tokens {
         if count * 2 < words.len() { Tokens::List(list(words)) } else { Tokens::Dense(words.into()) }
     }
 
-    /// The tokens of a list without repeats, for masks of this many words.
-    pub(crate) fn of(tokens: &[u32], words: usize) -> Tokens {
-        if tokens.len() * 2 < words {
-            return Tokens::List(tokens.into());
+    /// The tokens of a set, if there is one, and of a list, for masks of this many words.
+    pub(crate) fn joined(base: Option<Arc<TokenSet>>, list: &[u32], words: usize) -> Tokens {
+        if list.len() * 2 < words {
+            return match base {
+                Some(base) => Tokens::Joined(base, list.into()),
+                None => Tokens::List(list.into()),
+            };
         }
         let mut mask = vec![0; words];
-        tokens.iter().for_each(|&token| set(&mut mask, token));
-        Tokens::Dense(mask.into())
+        let mut union = Union::new(&mut mask, Vec::new());
+        base.iter().for_each(|base| union.add(base));
+        list.iter().for_each(|&token| set(union.words(), token));
+        Tokens::Dense(union.finish().0.to_vec().into())
     }
 
     fn bytes(&self) -> usize {
@@ -116,13 +121,15 @@ pub(crate) struct Union<'a> {
     blank: bool,
     /// Ids of the sets that are in it.
     added: Vec<u64>,
+    /// How many of them were made for it.
+    pub(crate) fresh: u32,
 }
 
 impl<'a> Union<'a> {
     /// A union that overwrites `mask`; `added` is scratch space, given back by [`Union::finish`].
     pub(crate) fn new(mask: &'a mut [u32], mut added: Vec<u64>) -> Union<'a> {
         added.clear();
-        Union { mask, blank: true, added }
+        Union { mask, blank: true, added, fresh: 0 }
     }
 
     /// Adds a set, if it is not in yet.
@@ -133,7 +140,7 @@ impl<'a> Union<'a> {
         }
     }
 
-    pub(crate) fn add_tokens(&mut self, tokens: &Tokens) {
+    fn add_tokens(&mut self, tokens: &Tokens) {
         match tokens {
             Tokens::List(tokens) => self.add_list(tokens),
             Tokens::Dense(words) if self.blank => {
@@ -178,6 +185,11 @@ impl<'a> Union<'a> {
 #[inline]
 pub(crate) fn set(mask: &mut [u32], token: u32) {
     mask[token as usize / 32] |= 1 << (token % 32);
+}
+
+#[inline]
+pub(crate) fn has(mask: &[u32], token: u32) -> bool {
+    mask[token as usize / 32] >> (token % 32) & 1 == 1
 }
 
 fn list(words: &[u32]) -> Box<[u32]> {

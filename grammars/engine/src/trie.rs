@@ -270,10 +270,10 @@ impl TokenTrie {
 
     /// The tokens at and below a node, each with the number of characters that begin in it.
     pub(crate) fn subtree(&self, node: u32) -> impl Iterator<Item = (u32, u16)> {
-        let index = self.index();
+        let tokens = self.tokens_below(node);
         let from = self.nodes[node as usize].first_token as usize;
-        let to = self.nodes[self.nodes[node as usize].end as usize].first_token as usize;
-        self.tokens[from..to].iter().copied().zip(index.characters[from..to].iter().copied())
+        let characters = &self.index().characters[from..from + tokens.len()];
+        tokens.iter().copied().zip(characters.iter().copied())
     }
 
     fn index(&self) -> &Index {
@@ -339,6 +339,14 @@ impl TokenTrie {
     pub(crate) fn tokens(&self, index: u32) -> &[u32] {
         let from = self.nodes[index as usize].first_token as usize;
         let to = self.nodes[index as usize + 1].first_token as usize;
+        &self.tokens[from..to]
+    }
+
+    /// Tokens that end at node `index` or below it.
+    #[inline]
+    pub(crate) fn tokens_below(&self, index: u32) -> &[u32] {
+        let from = self.nodes[index as usize].first_token as usize;
+        let to = self.nodes[self.nodes[index as usize].end as usize].first_token as usize;
         &self.tokens[from..to]
     }
 

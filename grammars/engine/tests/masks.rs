@@ -120,6 +120,9 @@ fn schemas() -> Vec<Value> {
             "minProperties": 1, "maxProperties": 3}),
         json!({"type": "object", "properties": {"ab": {"type": "number", "multipleOf": 0.5}, "abc": {"type": "null"},
             "x": {"enum": [1, 12, 120]}}, "additionalProperties": false, "minProperties": 2}),
+        // More readings at once than are remembered for one mask.
+        json!({"anyOf": (0..130).map(|n| json!({"type": "object", "required": ["ab"], "properties":
+            {"ab": {"type": "string", "minLength": n % 13, "maxLength": n}, "city": {"const": n}}})).collect::<Vec<_>>()}),
         json!({}),
     ]
 }
