@@ -4,7 +4,7 @@
 
 mod cfg;
 
-use cfg::{Cfg, bytes, derived, language, rules};
+use cfg::{GBNF, bytes, derived, language, rules};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -18,46 +18,23 @@ use toolglot_schema::{Options, Schema};
 
 const ALPHABET: [char; 4] = ['a', 'b', 'é', 'x'];
 
-/// A rule grammar in GBNF; the reader has its own tests.
-fn gbnf(rules: &[Cfg]) -> String {
-    fn part(node: &Cfg) -> String {
-        let joined = |parts: &[Cfg], with: &str| {
-            format!("({})", parts.iter().map(part).collect::<Vec<_>>().join(with))
-        };
-        match node {
-            Cfg::Text(text) => format!("\"{text}\""),
-            Cfg::Class(chars, negated) => {
-                format!("[{}{}]", if *negated { "^" } else { "" }, chars.iter().collect::<String>())
-            }
-            Cfg::Rule(0) => "root".into(),
-            Cfg::Rule(rule) => format!("r{rule}"),
-            Cfg::Seq(parts) => joined(parts, " "),
-            Cfg::Alt(parts) => joined(parts, " | "),
-            Cfg::Repeat(item, min, None) => format!("({}){{{min},}}", part(item)),
-            Cfg::Repeat(item, min, Some(max)) => format!("({}){{{min},{max}}}", part(item)),
-        }
-    }
-    let name = |index| if index == 0 { "root".to_owned() } else { format!("r{index}") };
-    rules.iter().enumerate().map(|(i, rule)| format!("{} ::= {}\n", name(i), part(rule))).collect()
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn rules_survive_both_notations(rules in rules()) {
-        let Ok(grammar) = Grammar::from_gbnf(&gbnf(&rules)) else { return Ok(()) };
+        let Ok(grammar) = Grammar::from_gbnf(&GBNF.write(&rules)) else { return Ok(()) };
         let expected = derived(&rules, &ALPHABET, 4);
         let written = grammar.to_gbnf(None).unwrap();
         let read = Grammar::from_gbnf(&written).unwrap_or_else(|error| panic!("{written}\n{error}"));
         let found = language(read, &ALPHABET, 4);
         prop_assume!(found.is_some());
-        prop_assert_eq!(found.as_ref(), Some(&expected), "{}\n{}", gbnf(&rules), written);
+        prop_assert_eq!(found.as_ref(), Some(&expected), "{}\n{}", GBNF.write(&rules), written);
         let written = grammar.to_lark(None).unwrap();
         let read = Grammar::from_lark(&written).unwrap_or_else(|error| panic!("{written}\n{error}"));
         let found = language(read, &ALPHABET, 4);
         prop_assume!(found.is_some());
-        prop_assert_eq!(found, Some(expected), "{}\n{}", gbnf(&rules), written);
+        prop_assert_eq!(found, Some(expected), "{}\n{}", GBNF.write(&rules), written);
     }
 }
 

@@ -4,55 +4,10 @@
 
 mod cfg;
 
-use cfg::{Cfg, accepts, bytes, derived, language, matcher, rules};
+use cfg::{GBNF, accepts, bytes, derived, language, matcher, rules};
 use proptest::prelude::*;
 use std::sync::Arc;
 use toolglot_grammar::{CompiledGrammar, Grammar, GrammarError, RegexSyntax};
-
-/// A rule grammar in GBNF.
-fn gbnf(rules: &[Cfg]) -> String {
-    fn part(node: &Cfg, out: &mut String) {
-        match node {
-            Cfg::Text(text) => *out += &format!("\"{text}\""),
-            Cfg::Class(chars, negated) => {
-                *out += if *negated { "[^" } else { "[" };
-                out.extend(chars);
-                out.push(']');
-            }
-            Cfg::Rule(0) => *out += "root",
-            Cfg::Rule(rule) => *out += &format!("r{rule}"),
-            Cfg::Seq(parts) => joined(parts, " ", out),
-            Cfg::Alt(parts) => joined(parts, " | ", out),
-            Cfg::Repeat(item, min, max) => {
-                out.push('(');
-                part(item, out);
-                *out += &match (min, max) {
-                    (0, None) => ")*".into(),
-                    (1, None) => ")+".into(),
-                    (0, Some(1)) => ")?".into(),
-                    (min, None) => format!("){{{min},}}"),
-                    (min, Some(max)) if min == max => format!("){{{min}}}"),
-                    (min, Some(max)) => format!("){{{min},{max}}}"),
-                };
-            }
-        }
-    }
-    fn joined(parts: &[Cfg], with: &str, out: &mut String) {
-        out.push('(');
-        for (index, inner) in parts.iter().enumerate() {
-            *out += if index > 0 { with } else { "" };
-            part(inner, out);
-        }
-        out.push(')');
-    }
-    let mut out = String::new();
-    for (index, rule) in rules.iter().enumerate() {
-        out += &if index == 0 { "root ::= ".to_string() } else { format!("r{index} ::= ") };
-        part(rule, &mut out);
-        out += " # a comment\n";
-    }
-    out
-}
 
 const ALPHABET: [char; 4] = ['a', 'b', 'é', 'x'];
 
@@ -61,7 +16,7 @@ proptest! {
 
     #[test]
     fn gbnf_accepts_what_its_rules_derive(rules in rules()) {
-        let source = gbnf(&rules);
+        let source = GBNF.write(&rules);
         let expected = derived(&rules, &ALPHABET, 4);
         match Grammar::from_gbnf(&source) {
             Ok(grammar) => {

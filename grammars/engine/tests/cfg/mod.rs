@@ -20,6 +20,90 @@ pub(crate) enum Cfg {
     Repeat(Box<Cfg>, u32, Option<u32>),
 }
 
+/// How a notation of grammars writes what notations do not agree on.
+pub(crate) struct Notation {
+    pub(crate) root: &'static str,
+    /// What stands before the body of the root, and of another rule.
+    pub(crate) define: fn(Option<usize>) -> String,
+    /// Around the characters of a class.
+    pub(crate) class: (&'static str, &'static str),
+    pub(crate) or: &'static str,
+    /// So many times what stands in the parentheses that this closes.
+    pub(crate) times: fn(u32, u32) -> String,
+    pub(crate) comment: &'static str,
+}
+
+impl Notation {
+    /// The text of a grammar.
+    pub(crate) fn write(&self, rules: &[Cfg]) -> String {
+        let mut out = String::new();
+        for (index, rule) in rules.iter().enumerate() {
+            out += &(self.define)((index > 0).then_some(index));
+            self.part(rule, &mut out);
+            out += self.comment;
+            out.push('\n');
+        }
+        out
+    }
+
+    fn part(&self, node: &Cfg, out: &mut String) {
+        match node {
+            Cfg::Text(text) => *out += &format!("\"{text}\""),
+            Cfg::Class(chars, negated) => {
+                let (open, close) = self.class;
+                *out += open;
+                out.extend(negated.then_some('^'));
+                out.extend(chars);
+                *out += close;
+            }
+            Cfg::Rule(0) => *out += self.root,
+            Cfg::Rule(rule) => *out += &format!("r{rule}"),
+            Cfg::Seq(parts) => self.joined(parts, " ", out),
+            Cfg::Alt(parts) => self.joined(parts, self.or, out),
+            Cfg::Repeat(item, min, max) => {
+                out.push('(');
+                self.part(item, out);
+                *out += &match (min, max) {
+                    (0, None) => ")*".into(),
+                    (1, None) => ")+".into(),
+                    (0, Some(1)) => ")?".into(),
+                    (min, None) => format!("){{{min},}}"),
+                    (min, Some(max)) => (self.times)(*min, *max),
+                };
+            }
+        }
+    }
+
+    fn joined(&self, parts: &[Cfg], with: &str, out: &mut String) {
+        out.push('(');
+        for (index, inner) in parts.iter().enumerate() {
+            *out += if index > 0 { with } else { "" };
+            self.part(inner, out);
+        }
+        out.push(')');
+    }
+}
+
+/// As llama.cpp writes grammars.
+pub(crate) const GBNF: Notation = Notation {
+    root: "root",
+    define: |rule| rule.map_or("root ::= ".into(), |rule| format!("r{rule} ::= ")),
+    class: ("[", "]"),
+    or: " | ",
+    times: |min, max| if min == max { format!("){{{min}}}") } else { format!("){{{min},{max}}}") },
+    comment: " # a comment",
+};
+
+/// As llguidance writes them.
+pub(crate) const LARK: Notation = Notation {
+    root: "start",
+    define: |rule| rule.map_or("?start: ".into(), |rule| format!("!r{rule}: ")),
+    class: ("/[", "]/"),
+    or: "\n | ",
+    times: |min, max| if min == max { format!(")~{min}") } else { format!(")~{min}..{max}") },
+    comment: " // a comment",
+};
+
 /// For each rule and start, the ends known so far.
 type Table = Vec<Vec<BTreeSet<usize>>>;
 
