@@ -324,14 +324,11 @@ impl Builder<'_> {
         let leaves = self.alike(candidates, kind, &first);
         let region = self.region(kind, leaves, String::new());
         let action = self.action(Action {
-            to: To::Region(region),
             ws: first.ws.is_some(),
             ends: first.ends,
             starts: first.starts,
             weak: true,
-            marker: false,
-            closes: false,
-            name: false,
+            ..Action::to(To::Region(region))
         });
         Some(Literal { entry: Entry { text: b"{".to_vec(), action }, special: false })
     }
@@ -536,16 +533,7 @@ impl Builder<'_> {
                 // A marker ends a name even where the format has something else before it.
                 let later = self.reachable(&key.leaves);
                 let mut later = self.literals(&later, false, &is_distinctive);
-                let done = self.action(Action {
-                    to: To::Done,
-                    ws: true,
-                    ends: false,
-                    starts: false,
-                    weak: false,
-                    marker: false,
-                    closes: false,
-                    name: false,
-                });
+                let done = self.action(Action { ws: true, ..Action::to(To::Done) });
                 later.iter_mut().for_each(|literal| literal.entry.action = done);
                 add(&mut entries, later);
             }
@@ -674,16 +662,7 @@ impl Builder<'_> {
     /// Makes the prefix of elements stay in the region, whatever else it leads to.
     fn prefixes(&mut self, prefix: &Lit, entries: &mut Vec<Literal>) {
         entries.retain(|literal| !prefix.spellings().any(|text| literal.entry.text == text.as_bytes()));
-        let action = self.action(Action {
-            to: To::Done,
-            ws: false,
-            ends: false,
-            starts: false,
-            weak: false,
-            marker: true,
-            closes: false,
-            name: false,
-        });
+        let action = self.action(Action { marker: true, ..Action::to(To::Done) });
         for text in prefix.spellings() {
             let entry = Entry { text: text.as_bytes().to_vec(), action };
             entries.push(Literal { entry, special: prefix.special });
@@ -728,16 +707,7 @@ impl Builder<'_> {
             let prefix = reached.map(|reached| {
                 let to = To::State(self.state(&leaves));
                 let (ends, starts) = (reached.ends, reached.starts);
-                self.action(Action {
-                    to,
-                    ws: false,
-                    ends,
-                    starts,
-                    weak: false,
-                    marker: true,
-                    closes: false,
-                    name: false,
-                })
+                self.action(Action { ends, starts, marker: true, ..Action::to(to) })
             });
             out.push(ElementEnd { text: text.into_bytes(), prefix });
         }
@@ -746,32 +716,14 @@ impl Builder<'_> {
 
     /// What stands for other characters in a value.
     fn entities(&mut self) -> Vec<Literal> {
-        let action = self.action(Action {
-            to: To::Entity,
-            ws: false,
-            ends: false,
-            starts: false,
-            weak: false,
-            marker: false,
-            closes: false,
-            name: false,
-        });
+        let action = self.action(Action::to(To::Entity));
         let entry = |text: &str| Entry { text: text.as_bytes().to_vec(), action };
         Escape::ENTITIES.iter().map(|(text, _)| Literal { entry: entry(text), special: false }).collect()
     }
 
     /// Markers that ordinary content does not hold: special tokens and closing markers.
     fn strays(&mut self) -> Vec<Literal> {
-        let action = self.action(Action {
-            to: To::Stray,
-            ws: false,
-            ends: false,
-            starts: false,
-            weak: false,
-            marker: false,
-            closes: false,
-            name: false,
-        });
+        let action = self.action(Action::to(To::Stray));
         let mut out = Vec::new();
         for leaf in &self.leaves.all {
             let LeafKind::Lit(lit) = &leaf.kind else { continue };

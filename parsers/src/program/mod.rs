@@ -247,6 +247,22 @@ pub(crate) struct Action {
     pub(crate) name: bool,
 }
 
+impl Action {
+    /// Goes there, and says nothing of the literal.
+    fn to(to: To) -> Action {
+        Action {
+            to,
+            ws: false,
+            ends: false,
+            starts: false,
+            weak: false,
+            marker: false,
+            closes: false,
+            name: false,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum To {
     State(StateId),

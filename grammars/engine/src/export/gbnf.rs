@@ -1,6 +1,6 @@
 //! Rules in GBNF.
 
-use super::{Named, named};
+use super::{Level, Named, named};
 use crate::GrammarError;
 use crate::builder::TokenClass;
 use crate::front::rules::{Part, RuleDef};
@@ -20,14 +20,6 @@ pub(super) fn write(rules: &[RuleDef], vocabulary: Option<&Vocabulary>) -> Resul
         out.push('\n');
     }
     Ok(out)
-}
-
-/// What a part stands in: how tightly its surroundings bind.
-#[derive(Clone, Copy, PartialEq, PartialOrd)]
-enum Level {
-    Alt,
-    Seq,
-    Item,
 }
 
 struct Writer<'a> {

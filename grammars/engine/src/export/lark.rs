@@ -1,6 +1,6 @@
 //! Rules in Lark.
 
-use super::{Named, named};
+use super::{Level, Named, named};
 use crate::GrammarError;
 use crate::builder::TokenClass;
 use crate::front::rules::{Part, RuleDef};
@@ -30,13 +30,6 @@ pub(super) fn write(rules: &[RuleDef], vocabulary: Option<&Vocabulary>) -> Resul
 enum Terminals {
     Long,
     Characters,
-}
-
-#[derive(Clone, Copy, PartialEq, PartialOrd)]
-enum Level {
-    Alt,
-    Seq,
-    Item,
 }
 
 struct Writer<'a> {

@@ -261,6 +261,14 @@ fn renumber(part: &mut Part, number: &FxHashMap<usize, usize>) {
     inner_mut(part).iter_mut().for_each(|inner| renumber(inner, number));
 }
 
+/// What a part stands in: how tightly its surroundings bind.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Level {
+    Alt,
+    Seq,
+    Item,
+}
+
 /// What a special token is in a notation.
 enum Named {
     Id(u32),
