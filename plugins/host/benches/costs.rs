@@ -25,7 +25,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let harmony = "<|channel|>analysis<|message|>The user wants the weather of the next days.<|end|><|start|>\
                    assistant<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>\
                    {\"city\": \"Paris\", \"days\": 3}<|call|>";
-    for (id, output) in [("memo", memo.as_str()), ("harmony", harmony)] {
+    let long_memo = memo.repeat((64 << 10) / memo.len());
+    let long_harmony =
+        format!("<|channel|>final<|message|>{}", "All is well, as far as is known.\n".repeat(2 << 10));
+    for (id, output, long) in [("memo", memo.as_str(), &long_memo), ("harmony", harmony, &long_harmony)] {
         let bytes = std::fs::read(prebuilt.join(format!("{id}.wasm")))?;
         println!("{id}: component of {} bytes", bytes.len());
         show(
@@ -63,14 +66,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
             show("  feed of 4 bytes", middle(&mut feeds));
             show(&format!("  turn of {} bytes, 4 at a time", output.len()), middle(&mut turns));
-            let whole = median(300, || {
+            let whole = |output: &str| {
                 let mut session = family.session(&plan, SessionOptions::default())?;
                 let mut events = Vec::new();
                 session.feed(&[Piece::text(output)], &mut events);
                 session.finish(FinishReason::Stop, &mut events);
                 Ok::<_, toolglot_parsers::FamilyError>(events)
-            });
-            show("  session and turn at once", whole);
+            };
+            show("  session and turn at once", median(300, || whole(output)));
+            show(&format!("  the same, {} bytes", long.len()), median(50, || whole(long)));
         }
     }
     Ok(())
