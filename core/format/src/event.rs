@@ -96,21 +96,28 @@ impl Event {
     pub fn join(events: impl IntoIterator<Item = Event>) -> Vec<Event> {
         let mut joined: Vec<Event> = Vec::new();
         for event in events {
-            match (joined.last_mut(), &event) {
-                (Some(Event::Text { channel: last, text }), Event::Text { channel, text: more })
-                    if last == channel =>
-                {
-                    text.push_str(more)
-                }
-                (Some(Event::Arguments { index: last, json }), Event::Arguments { index, json: more })
-                    if last == index =>
-                {
-                    json.push_str(more);
-                }
-                _ => joined.push(event),
+            if !joined.last_mut().is_some_and(|last| last.absorb(&event)) {
+                joined.push(event);
             }
         }
         joined
+    }
+
+    /// Takes over what the next event says if both are deltas of one kind; says whether it did.
+    pub fn absorb(&mut self, next: &Event) -> bool {
+        match (self, next) {
+            (Event::Text { channel, text }, Event::Text { channel: same, text: more }) if channel == same => {
+                text.push_str(more);
+                true
+            }
+            (Event::Arguments { index, json }, Event::Arguments { index: same, json: more })
+                if index == same =>
+            {
+                json.push_str(more);
+                true
+            }
+            _ => false,
+        }
     }
 }
 

@@ -35,25 +35,6 @@ pub(crate) fn plan() -> Plan {
     Plan::from_openai(&tools, &json!(null), true).unwrap()
 }
 
-/// Joins neighbouring deltas of one kind.
-pub(crate) fn merged(events: Vec<Event>) -> Vec<Event> {
-    let mut out: Vec<Event> = Vec::new();
-    for event in events {
-        match (out.last_mut(), &event) {
-            (Some(Event::Text { channel: a, text }), Event::Text { channel: b, text: more }) if a == b => {
-                text.push_str(more);
-            }
-            (Some(Event::Arguments { index: a, json }), Event::Arguments { index: b, json: more })
-                if a == b =>
-            {
-                json.push_str(more);
-            }
-            _ => out.push(event),
-        }
-    }
-    out
-}
-
 /// Feeds the pieces one by one.
 pub(crate) fn run(
     session: &mut dyn Session,
@@ -67,7 +48,7 @@ pub(crate) fn run(
         session.feed(&[Piece { bytes, special }], &mut events);
     }
     session.finish(reason, &mut events);
-    merged(events)
+    Event::join(events)
 }
 
 /// A turn as a few lines of text.

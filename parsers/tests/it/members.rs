@@ -4,7 +4,7 @@
 use toolglot_format::{Event, FinishReason};
 
 use crate::synthetic::{format, session};
-use crate::{merged, parse, run};
+use crate::{parse, run};
 
 #[track_caller]
 fn check(name: &str, output: &str, expected: &[&str]) {
@@ -169,7 +169,7 @@ fn words_around_a_call_do_not_run_together() {
         let mut all = Vec::new();
         for chunk in [output.len(), 1, 3] {
             let pieces: Vec<_> = output.as_bytes().chunks(chunk).map(|piece| (piece, None)).collect();
-            let events = merged(run(&mut *session(&format), "", &pieces, FinishReason::Stop));
+            let events = Event::join(run(&mut *session(&format), "", &pieces, FinishReason::Stop));
             let text = events.into_iter().filter_map(|event| match event {
                 Event::Text { text, .. } => Some(text),
                 _ => None,

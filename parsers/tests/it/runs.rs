@@ -3,7 +3,7 @@
 use toolglot_format::{Event, FinishReason, Turn};
 use toolglot_parsers::{Registry, SessionOptions};
 
-use crate::{merged, plan, run};
+use crate::{plan, run};
 
 const UNITS: [&str; 15] = [
     "<", "</", "<t", "<tool_ca", "</tool_", "</para", "{", "[", "\\", "\\\"", "\n", "\r", "é<", "\u{1}<t",
@@ -16,7 +16,7 @@ fn read(registry: &Registry, family: &str, text: &str) -> Vec<Event> {
     let cut = |chunk: usize| {
         let pieces: Vec<_> = text.as_bytes().chunks(chunk).map(|piece| (piece, None)).collect();
         let mut session = family.session(&plan, SessionOptions::default()).unwrap();
-        merged(run(&mut *session, "", &pieces, FinishReason::Stop))
+        Event::join(run(&mut *session, "", &pieces, FinishReason::Stop))
     };
     let whole = cut(text.len());
     for chunk in [1, 4, 9, 63, 64, 200] {

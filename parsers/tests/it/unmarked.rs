@@ -7,7 +7,7 @@ use toolglot_format::{Event, FinishReason, Piece, Plan};
 use toolglot_parsers::{Parser, Program, Session, SessionOptions};
 
 use crate::synthetic::{format, session};
-use crate::{merged, parse, run, show};
+use crate::{parse, run, show};
 
 #[track_caller]
 fn check(output: &str, expected: &[&str]) {
@@ -97,7 +97,7 @@ fn streamed(plan: &Plan, words: &[&str]) -> Vec<String> {
             Event::Text { text, .. } => Some(text.clone()),
             _ => None,
         };
-        merged(events.clone()).iter().filter_map(text).collect()
+        Event::join(events.clone()).iter().filter_map(text).collect()
     });
     given.collect()
 }

@@ -87,18 +87,8 @@ impl GuestSession {
                 .and_then(|event| self.checker.event(&event).map(|()| event))
                 .map_err(|what| nonsense(instance.family(), call, what))?;
             let last = events.get_mut(first..).and_then(<[Event]>::last_mut);
-            match (last, event) {
-                (Some(Event::Text { channel, text }), Event::Text { channel: same, text: more })
-                    if *channel == same =>
-                {
-                    text.push_str(&more);
-                }
-                (Some(Event::Arguments { index, json }), Event::Arguments { index: same, json: more })
-                    if *index == same =>
-                {
-                    json.push_str(&more);
-                }
-                (_, event) => events.push(event),
+            if !last.is_some_and(|last| last.absorb(&event)) {
+                events.push(event);
             }
         }
         Ok(())

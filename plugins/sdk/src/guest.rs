@@ -109,7 +109,7 @@ impl plugin::GuestSession for Turn {
         } else {
             session.feed(&pieces.iter().map(native).collect::<Vec<_>>(), events);
         }
-        events.drain(..).map(event).collect()
+        told(events)
     }
 
     fn finish(&self, reason: types::FinishReason) -> Vec<types::Event> {
@@ -119,7 +119,7 @@ impl plugin::GuestSession for Turn {
             types::FinishReason::Cut | types::FinishReason::Extension(_) => FinishReason::Cut,
         };
         session.finish(reason, events);
-        events.drain(..).map(event).collect()
+        told(events)
     }
 }
 
@@ -157,6 +157,12 @@ fn refusal(error: FamilyError) -> types::Error {
         FamilyError::Plan { error, .. } => types::Error::Plan(error.to_string()),
         error => types::Error::Other(error.to_string()),
     }
+}
+
+/// The events of one call: each that crosses the border costs, so neighbouring deltas cross as one.
+fn told(events: &mut Vec<Event>) -> Vec<types::Event> {
+    events.dedup_by(|next, last| last.absorb(next));
+    events.drain(..).map(event).collect()
 }
 
 fn native(piece: &types::Piece) -> Piece<'_> {
