@@ -81,7 +81,7 @@ pub fn report(items: &[Item], rows: &[Row]) -> String {
             let _ = writeln!(out, "\n### The {} that every engine gets entirely right\n", common.len());
             summary(&mut out, rows, &common);
         }
-        if mine.len() <= 60 || std::env::var_os("EACH").is_some() {
+        if mine.len() <= 60 {
             let _ = writeln!(out, "\n### Each: compile ms; masks: mean / p50 / p99 / max\n");
             each(&mut out, items, rows, &mine);
         }

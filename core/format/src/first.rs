@@ -33,12 +33,8 @@ impl Format {
             Format::Seq(nodes) => nodes.iter().all(|node| node.first_literals(out)),
             Format::Alt(nodes) => {
                 // A lenient branch is a branch like any other; only a sequence may go without it.
-                let branch = |node: &Format| match node {
-                    Format::Lenient(inner) => inner.first_literals(out),
-                    node => node.first_literals(out),
-                };
                 // Every branch counts, so this must not stop at the first that lets through.
-                let through: Vec<bool> = nodes.iter().map(branch).collect();
+                let through: Vec<bool> = nodes.iter().map(|node| node.bare().first_literals(out)).collect();
                 through.contains(&true)
             }
             Format::Opt(node) | Format::Lenient(node) => {

@@ -352,6 +352,14 @@ pub(crate) enum Spelled<'a> {
 }
 
 impl Format {
+    /// What a lenient node holds; any other node as it is.
+    pub fn bare(&self) -> &Format {
+        match self {
+            Format::Lenient(inner) => inner,
+            node => node,
+        }
+    }
+
     /// The children of this node, in order. `Args::Tagged` counts its parameter and separator.
     pub fn children(&self) -> Vec<&Format> {
         match self {

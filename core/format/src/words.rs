@@ -1,5 +1,7 @@
 //! Words inside calls that say more than their bytes: names in attributes, headers, type words.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 /// A tool's or parameter's name.
@@ -51,6 +53,11 @@ impl Escape {
             Escape::Attribute => escaped.replace('"', "&quot;"),
             Escape::Xml => escaped.replace('<', "&lt;").replace('>', "&gt;"),
         }
+    }
+
+    /// The text as it is written where there may be an escape.
+    pub fn written(escape: Option<Escape>, text: &str) -> Cow<'_, str> {
+        escape.map_or(Cow::Borrowed(text), |escape| Cow::Owned(escape.write(text)))
     }
 
     /// The text that was written. What is no entity stays as it is.

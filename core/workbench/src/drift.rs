@@ -17,7 +17,7 @@ pub(crate) fn as_read(node: &Format) -> Format {
     };
     match node {
         Format::Seq(nodes) => Format::Seq(nodes.iter().map(option).collect()),
-        Format::Alt(nodes) => Format::Alt(nodes.iter().map(|node| as_read(bare(node))).collect()),
+        Format::Alt(nodes) => Format::Alt(nodes.iter().map(|node| as_read(node.bare())).collect()),
         Format::Opt(inner) | Format::Lenient(inner) => Format::Opt(boxed(inner)),
         Format::Call(inner) => Format::Call(boxed(inner)),
         Format::Rep(rep) => Format::Rep(Rep {
@@ -36,14 +36,6 @@ pub(crate) fn as_read(node: &Format) -> Format {
     }
 }
 
-/// What a lenient node holds; any other node as it is.
-fn bare(node: &Format) -> &Format {
-    match node {
-        Format::Lenient(inner) => inner,
-        node => node,
-    }
-}
-
 /// One parameter: what stands in front of its key has to stay the same.
 fn parameter(node: &Format) -> Format {
     match node {
@@ -55,7 +47,7 @@ fn parameter(node: &Format) -> Format {
             });
             Format::Seq(nodes[..key].iter().cloned().chain(behind).collect())
         }
-        Format::Alt(nodes) => Format::Alt(nodes.iter().map(|node| parameter(bare(node))).collect()),
+        Format::Alt(nodes) => Format::Alt(nodes.iter().map(|node| parameter(node.bare())).collect()),
         node => node.clone(),
     }
 }

@@ -3,7 +3,7 @@
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind, Literal, Repetition};
 use toolglot_format::Escape;
 
-use crate::terminal::{Pattern, TextRules};
+use crate::terminal::{Pattern, TextRules, holds};
 
 impl TextRules {
     /// The same rules for what is written. Without rules any text may be written; with some, `&` begins an entity.
@@ -37,8 +37,7 @@ fn no_entity() -> Hir {
 
 /// One character of a class: as it stands, but for `&`, or as an entity.
 fn character(class: &ClassUnicode) -> Hir {
-    let has = |c: char| class.ranges().iter().any(|range| range.start() <= c && c <= range.end());
-    let entities = Escape::ENTITIES.iter().filter(|(_, c)| has(*c));
+    let entities = Escape::ENTITIES.iter().filter(|(_, c)| holds(class, *c));
     let entities: Vec<Hir> = entities.map(|(entity, _)| Hir::literal(entity.as_bytes())).collect();
     if entities.is_empty() {
         return Hir::class(Class::Unicode(class.clone()));

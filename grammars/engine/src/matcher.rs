@@ -5,7 +5,7 @@ use crate::budget::{shortest, shortest_stack};
 use crate::compiled::CompiledGrammar;
 use crate::machine::{ByteSet, Head, Leaf, Machine};
 use crate::mask::{MaskScratch, add_head, add_head_within};
-use crate::token_set::{Union, set};
+use crate::token_set::{Union, has, set};
 use crate::vocab::TokenKind;
 use std::sync::Arc;
 
@@ -450,8 +450,7 @@ fn add_class(compiled: &CompiledGrammar, node: u32, mask: &mut [u32]) {
 }
 
 fn in_class(compiled: &CompiledGrammar, node: u32, token: u32) -> bool {
-    let word = compiled.classes.get(&node).and_then(|class| class.get(token as usize / 32));
-    word.is_some_and(|word| word >> (token % 32) & 1 == 1)
+    compiled.classes.get(&node).is_some_and(|class| has(class, token))
 }
 
 /// The one byte that all heads agree on, if there is exactly one.

@@ -5,7 +5,7 @@ use crate::automaton::{
     Automaton, Both, Escapes, Explicit, FreeText, JsonString, LazyDfa, LengthBounds, Not, NotWords, Number,
     RawText, Regex, Shortest, Without, number_dfa,
 };
-use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
+use regex_syntax::hir::{Class, ClassUnicode, Hir, HirKind, Repetition};
 use rustc_hash::FxHashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,14 +25,18 @@ pub(crate) struct Pattern {
     pub(crate) search: bool,
 }
 
+/// True if a class has the character.
+pub(crate) fn holds(class: &ClassUnicode, c: char) -> bool {
+    class.ranges().iter().any(|range| range.start() <= c && c <= range.end())
+}
+
 impl Pattern {
     /// True for any number of characters of one class with one that is a byte in every kind of quotes.
     fn has_plain_character(&self) -> bool {
         let HirKind::Repetition(repetition) = self.hir.kind() else { return false };
         let HirKind::Class(Class::Unicode(class)) = repetition.sub.kind() else { return false };
         let plain = |c: u8| c.is_ascii_alphanumeric() || c == b' ' || c == b'_' || c == b'-';
-        let has = |c: char| class.ranges().iter().any(|range| range.start() <= c && c <= range.end());
-        (b' '..=b'~').any(|c| plain(c) && has(char::from(c)))
+        (b' '..=b'~').any(|c| plain(c) && holds(class, char::from(c)))
     }
 
     /// True for any number of characters of one class: every length is possible in every state.

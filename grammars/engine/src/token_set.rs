@@ -53,7 +53,8 @@ impl Tokens {
         let mut union = Union::new(&mut mask, Vec::new());
         base.iter().for_each(|base| union.add(base));
         list.iter().for_each(|&token| set(union.words(), token));
-        Tokens::Dense(union.finish().0.to_vec().into())
+        union.finish();
+        Tokens::Dense(mask.into())
     }
 
     fn bytes(&self) -> usize {

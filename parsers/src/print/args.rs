@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 
-use toolglot_format::{Call, Format, Notation, PythonicArgs, RawArgs, TaggedArgs, ValueNode, ValueType};
+use toolglot_format::{
+    Call, Escape, Format, Notation, PythonicArgs, RawArgs, TaggedArgs, ValueNode, ValueType,
+};
 
 use super::json::{Unwritable, members, write};
 use super::{Page, PrintError, Printer, Stop};
@@ -131,10 +133,7 @@ impl Printer<'_> {
         match node {
             Format::Lit(lit) => out.lit(lit),
             Format::Ws(ws) => out.text(ws),
-            Format::Key(node) => match node.escape {
-                Some(escape) => out.text(&escape.write(of.key)),
-                None => out.text(of.key),
-            },
+            Format::Key(node) => out.text(&Escape::written(node.escape, of.key)),
             Format::TypeLit(words) => {
                 of.typed.set(true);
                 out.text(words.word(ValueType::of_json(of.value)).ok_or(Stop::Misfit)?);
@@ -217,13 +216,13 @@ impl Printer<'_> {
             let mut page = Page::default();
             self.write(of.call, of.value, &node.notation, &mut page)?;
             for part in page.parts {
-                out.text(&node.escape.map_or(part.text.clone(), |escape| escape.write(&part.text)));
+                out.text(&Escape::written(node.escape, &part.text));
             }
             return Ok(());
         };
         let ends = terminators(around.after).into_iter().chain(node.excluding.iter().cloned());
         let mut ends = ends.chain(around.before.iter().cloned());
-        let written = node.escape.map_or(text.clone(), |escape| escape.write(text));
+        let written = Escape::written(node.escape, text);
         if let Some(marker) = ends.find(|end| written.contains(end.as_str())) {
             return Err(PrintError::Terminator { call: call(), key: key(), marker });
         }

@@ -11,7 +11,8 @@ mod json;
 use std::borrow::Cow;
 
 use toolglot_format::{
-    Args, Call, Channel, Format, Header, IdNode, Lit, Member, MemberValue, Notation, Plan, Rep, Strings, Turn,
+    Args, Call, Channel, Escape, Format, Header, IdNode, Lit, Member, MemberValue, Notation, Plan, Rep,
+    Strings, Turn,
 };
 
 use crate::parser::quote;
@@ -349,10 +350,9 @@ impl Printer<'_> {
                 if !name.only.is_empty() && !name.only.contains(&call.name) {
                     return Err(Stop::Misfit);
                 }
-                match (&name.header, name.escape) {
-                    (Some(header), _) => out.text(&header.write(&call.name, self.index(header, call))),
-                    (None, Some(escape)) => out.text(&escape.write(&call.name)),
-                    (None, None) => out.text(&call.name),
+                match &name.header {
+                    Some(header) => out.text(&header.write(&call.name, self.index(header, call))),
+                    None => out.text(&Escape::written(name.escape, &call.name)),
                 }
             }
             Format::Id(node) => out.text(&self.id(node, call)?),

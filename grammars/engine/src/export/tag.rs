@@ -9,7 +9,8 @@ use crate::format::first::call_starts;
 use crate::format::{closed, texts_apart};
 use serde_json::{Value, json};
 use toolglot_format::{
-    Args, Format, Keys, Member, MemberValue, NameNode, Notation, Plan, Strings, TaggedArgs, Tool, Words,
+    Args, Escape, Format, Keys, Member, MemberValue, NameNode, Notation, Plan, Strings, TaggedArgs, Tool,
+    Words,
 };
 
 /// One assistant turn as a structural tag of XGrammar: `format` as a family states it (not yet specialised), under
@@ -199,7 +200,7 @@ impl Writer<'_> {
         if !name.only.is_empty() && !name.only.contains(&tool.name) {
             return Err(refuse("name.only", format!("`{}` cannot stand here", tool.name)));
         }
-        Ok(name.escape.map_or(tool.name.clone(), |escape| escape.write(&tool.name)))
+        Ok(Escape::written(name.escape, &tool.name).into_owned())
     }
 
     fn arguments(&self, tool: Option<&Tool>, style: &str) -> Result<Value, GrammarError> {

@@ -25,7 +25,7 @@ use first::{bare_starts, block_starts, call_starts};
 use regex_syntax::hir::Hir;
 use rustc_hash::FxHashMap;
 use space::{Beside, is_only_ws, may_be_empty};
-use toolglot_format::{Args, Format, Header, Member, MemberValue, Notation, Plan, Rep, Tool};
+use toolglot_format::{Args, Escape, Format, Header, Member, MemberValue, Notation, Plan, Rep, Tool};
 use toolglot_schema::{Node, Options, Schema};
 
 /// How a format is read as a grammar.
@@ -142,11 +142,11 @@ impl<'a> Lowering<'a> {
                 if !name.only.is_empty() && !name.only.contains(&tool.name) {
                     return Ok(self.b.never());
                 }
-                let written = name.escape.map_or(tool.name.clone(), |escape| escape.write(&tool.name));
+                let written = Escape::written(name.escape, &tool.name);
                 match &name.header {
                     Some(header) => self.header(header, &written)?,
                     None => {
-                        let once = self.b.bytes(&written);
+                        let once = self.b.bytes(&*written);
                         // Models write either, so a mask must not choose for them.
                         match &name.doubled {
                             Some(between) if !written.contains(between.as_str()) => {

@@ -240,7 +240,7 @@ impl Lowering<'_> {
             }
             Format::Key(node) => match parameter.key {
                 Key::Name(name) => {
-                    let written = node.escape.map_or(name.to_owned(), |escape| escape.write(name));
+                    let written = Escape::written(node.escape, name);
                     if around.follow.iter().any(|f| !f.is_empty() && written.contains(f.as_str())) {
                         return Err(refuse(name, "this parameter's name contains the marker that ends it"));
                     }
@@ -416,10 +416,10 @@ impl Lowering<'_> {
                 for value in values.iter().filter(|value| way.only.intersects(type_of(value))) {
                     match value.as_str() {
                         Some(text) if way.raw => {
-                            let written = way.escape.map_or(text.to_owned(), |escape| escape.write(text));
+                            let written = Escape::written(way.escape, text);
                             let clash = way.terminators.iter().any(|t| contains(written.as_bytes(), t));
                             if !clash && !looks_like_json(text, way.beside) {
-                                out.push(self.b.bytes(written));
+                                out.push(self.b.bytes(written.as_bytes()));
                             }
                         }
                         Some(text) => out.push(self.b.constant(&style, text)),

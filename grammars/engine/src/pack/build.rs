@@ -9,7 +9,7 @@ use crate::GrammarError;
 use crate::automaton::{LazyDfa, utf8};
 use crate::machine::ByteSet;
 use crate::terminal::Terminal;
-use crate::token_set::set;
+use crate::token_set::{has, set};
 use crate::trie::{ASCII_GROUPS, OTHER, TokenTrie, group};
 use crate::vocab::Vocabulary;
 
@@ -371,7 +371,7 @@ impl<'a> Build<'a> {
         if self.terminal.counted || self.terminal.listed {
             for byte in circle.there.iter() {
                 for (token, characters) in trie.child(0, byte).into_iter().flat_map(|c| trie.subtree(c)) {
-                    if words[token as usize / 32] >> (token % 32) & 1 == 1 {
+                    if has(&words, token) {
                         let cost = u32::from(characters) + around.short;
                         self.longest = self.longest.max(cost);
                         if let Some(by_cost) = &mut self.by_cost {

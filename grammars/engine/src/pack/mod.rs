@@ -108,13 +108,12 @@ impl Packs {
             build.counted(0, state, count)?;
             return Ok(Found { pack: Arc::new(Pack::new(build, vocabulary, state, true)), state });
         }
-        if let Some((plain, quote)) = &terminal.plain
-            && terminal.dfa.unwanted(state, |_| ()).is_some()
-        {
+        if let Some((plain, quote)) = &terminal.plain {
             let base = vocabulary.packs().of(plain).find(plain, vocabulary, (0, None))?.pack;
-            let pack = plain::without_words(&base, terminal, vocabulary.trie(), state, *quote)?;
-            let state = if Arc::ptr_eq(&pack, &base) { ANY_STRING } else { state };
-            return Ok(Found { pack, state });
+            if let Some(pack) = plain::without_words(&base, terminal, vocabulary.trie(), state, *quote)? {
+                let state = if Arc::ptr_eq(&pack, &base) { ANY_STRING } else { state };
+                return Ok(Found { pack, state });
+            }
         }
         let twins = || self.twins.lock().unwrap_or_else(PoisonError::into_inner);
         let known = twins().find(terminal, state)?;

@@ -10,21 +10,23 @@ use crate::terminal::Terminal;
 use crate::trie::TokenTrie;
 use std::sync::Arc;
 
-/// The pack of such a string's state, from that of any string.
+/// The pack of such a string's state, from that of any string; `None` inside a character.
 pub(super) fn without_words(
     base: &Arc<Pack>,
     terminal: &Terminal,
     trie: &TokenTrie,
     state: u32,
     quote: u8,
-) -> Result<Arc<Pack>, GrammarError> {
+) -> Result<Option<Arc<Pack>>, GrammarError> {
     let mut found = Completions { trie, quote, exits: Vec::new(), escapes: Vec::new() };
     let looked = terminal.dfa.unwanted(state, |unwanted| {
         if !unwanted.words.is_empty() {
             found.look(0, unwanted);
         }
     });
-    debug_assert!(looked.is_some(), "the state is between characters");
+    if looked.is_none() {
+        return Ok(None);
+    }
     let Completions { mut exits, escapes, .. } = found;
     // A word may be spelled with escapes.
     for node in escapes {
@@ -35,12 +37,13 @@ pub(super) fn without_words(
         }
     }
     if exits.is_empty() {
-        return Ok(Arc::clone(base));
+        return Ok(Some(Arc::clone(base)));
     }
     exits.sort_unstable();
     let closed = Exits { base: Some(Arc::clone(base)), without: exits.into(), ..Exits::default() };
     let inside = Arc::clone(&base.inside);
-    Ok(Arc::new(Pack { longest: base.longest, exits: closed, ..Pack::bare(inside, state) }))
+    let longest = base.longest;
+    Ok(Some(Arc::new(Pack { longest, exits: closed, ..Pack::bare(inside, state) })))
 }
 
 /// Whether the text of a node ends the terminal.

@@ -12,7 +12,7 @@ use crate::builder::TokenClass;
 use crate::pack::PackCache;
 use crate::terminal::{TerminalSpec, TextRules, terminal};
 use crate::token_set::TokenSets;
-use crate::token_set::set;
+use crate::token_set::{has, set};
 use crate::{GrammarError, VocabularyError};
 use rustc_hash::{FxHashMap, FxHasher};
 use std::hash::{Hash, Hasher};
@@ -233,7 +233,7 @@ impl Vocabulary {
         if class.negated {
             let usable = |id: u32| self.kind(id) != TokenKind::Hole && self.eos.binary_search(&id).is_err();
             let mut others = vec![0; self.mask_words()];
-            let free = |id: &u32| usable(*id) && mask[*id as usize / 32] >> (id % 32) & 1 == 0;
+            let free = |id: &u32| usable(*id) && !has(&mask, *id);
             (0..self.len() as u32).filter(free).for_each(|id| set(&mut others, id));
             mask = others;
         }
