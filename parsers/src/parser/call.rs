@@ -10,7 +10,7 @@ use toolglot_schema::{Node, NodeId, Options, Schema, TypeSet};
 use super::out::Target;
 use super::unmarked::is_in_name;
 use super::{Machine, Mode, is_ws};
-use crate::program::{NameRules, Program, RegionId, RegionKind, Step};
+use crate::program::{NameRules, Program, RegionId, RegionKind, Search, Step};
 
 /// Longest tool name; what is longer is none.
 pub(super) const MAX_NAME: usize = 256;
@@ -63,6 +63,14 @@ impl Tools {
             start.is_some_and(|start| word.clone().eq(start))
         };
         self.names.is_empty() || self.names.iter().any(begins)
+    }
+
+    /// Whether a planned name begins with the word, outer white space aside, and goes on with the byte.
+    fn go_on(&self, word: &[u8], byte: u8) -> bool {
+        let word = word.trim_ascii_start();
+        let rest =
+            |name: &String| name.as_bytes().strip_prefix(word).and_then(|rest| rest.first()) == Some(&byte);
+        !word.is_empty() && self.names.iter().any(rest)
     }
 
     fn index(&self, name: &str) -> Option<usize> {
@@ -615,6 +623,14 @@ impl Machine {
             self.word.extend(self.pending.iter().chain(bytes).take(end));
         }
         if found {
+            // A planned name may hold what would end it, such as a space.
+            let byte = if end < from { self.pending[end] } else { bytes[end - from] };
+            if matches!(region.kind, RegionKind::Name(_)) && self.tools.go_on(&self.word, byte) {
+                self.word.push(byte);
+                self.search = Search::default();
+                let held = std::mem::take(&mut self.pending);
+                return self.again(p, held, end + 1);
+            }
             return self.end_word(p, id, end);
         }
         self.hold(bytes, end, end);

@@ -1,6 +1,7 @@
 //! The built-in families.
 
-use toolglot_format::FinishReason;
+use serde_json::json;
+use toolglot_format::{FinishReason, Plan};
 use toolglot_parsers::{Registry, Session, SessionOptions};
 
 use crate::{parse, plan, run, show};
@@ -98,6 +99,19 @@ fn arguments_in_place_of_a_header_are_no_name() {
     let got = parse(&|| session("kimi_k2"), "", output, FinishReason::Stop);
     assert!(!got.contains("call ") && got.contains("bad NoName"), "{got}");
     assert!(got.contains(r#"{\"city\": \"Paris\"}"#), "{got}");
+}
+
+#[test]
+fn a_name_on_offer_may_hold_what_ends_others() {
+    let tools = ["get weather", "now"].map(|name| json!({"name": name, "parameters": {}}));
+    let plan = Plan::from_openai(&json!(tools), &json!(null), true).unwrap();
+    let registry = Registry::builtin().unwrap();
+    let session = || registry.get("glm47").unwrap().session(&plan, SessionOptions::default()).unwrap();
+    for name in ["get weather", "now"] {
+        let output = format!("<tool_call>{name} city=Oslo</tool_call>");
+        let got = parse(&session, "", &output, FinishReason::Stop);
+        assert_eq!(got.trim_end(), format!(r#"call {name} {{"city": "Oslo"}}"#));
+    }
 }
 
 #[test]
