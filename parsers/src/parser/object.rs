@@ -253,6 +253,11 @@ impl Machine {
                 MemberValue::Word(word) => {
                     serde_json::from_slice::<String>(value).is_ok_and(|value| value == *word)
                 }
+                // A header said it before.
+                MemberValue::Name | MemberValue::OfferedName => {
+                    let name = self.call.as_ref().and_then(|call| call.name.as_deref());
+                    serde_json::from_slice::<String>(value).is_ok_and(|value| Some(value.as_str()) == name)
+                }
                 _ => false,
             };
             if stated || value == b"null" || value == b"None" {

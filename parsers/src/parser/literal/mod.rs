@@ -103,12 +103,15 @@ enum At {
         quote: u8,
         long: bool,
     },
-    /// Hex digits of an escape: how many are due, and their value.
+    /// Hex digits of an escape: how many it has, how many of them are due, their value, and which of them are
+    /// capital letters.
     Hex {
         quote: u8,
         long: bool,
+        of: u8,
         due: u8,
         value: u32,
+        capitals: u8,
     },
     /// Between two markers.
     Marked,

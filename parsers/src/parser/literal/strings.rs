@@ -111,16 +111,17 @@ impl Literal {
                 return Stepped::Again;
             }
             At::Escape { quote, long } => self.escaped(byte, quote, long, sink),
-            At::Hex { quote, long, due, value } => match char::from(byte).to_digit(16) {
+            At::Hex { quote, long, of, due, value, capitals } => match char::from(byte).to_digit(16) {
                 Some(digit) if due > 1 => {
-                    self.at = At::Hex { quote, long, due: due - 1, value: value * 16 + digit };
+                    let capitals = capitals << 1 | u8::from(byte.is_ascii_uppercase());
+                    self.at = At::Hex { quote, long, of, due: due - 1, value: value * 16 + digit, capitals };
                 }
                 Some(digit) => {
                     self.unit(value * 16 + digit, sink);
                     self.at = At::Text { quote, long };
                 }
                 None => {
-                    self.unit(0xFFFD, sink);
+                    self.no_escape(of, of - due, value, capitals, sink);
                     self.at = At::Text { quote, long };
                     return Stepped::Again;
                 }
@@ -209,7 +210,7 @@ impl Literal {
                     b'u' => 4,
                     _ => 8,
                 };
-                self.at = At::Hex { quote, long, due, value: 0 };
+                self.at = At::Hex { quote, long, of: due, due, value: 0, capitals: 0 };
                 return;
             }
             _ => {
@@ -221,6 +222,18 @@ impl Literal {
         };
         self.pair_fails(sink);
         self.character(plain, sink);
+    }
+
+    /// What began as an escape of `of` hex digits ended behind `seen` of them: it is text, such as a path's `\Users`.
+    fn no_escape(&mut self, of: u8, seen: u8, value: u32, capitals: u8, sink: &mut impl Sink) {
+        self.pair_fails(sink);
+        self.character('\\', sink);
+        self.character(if of == 2 { 'x' } else { ['u', 'U'][usize::from(of == 8)] }, sink);
+        for left in (0..u32::from(seen)).rev() {
+            let digit = char::from_digit(value >> (4 * left) & 15, 16).unwrap_or_default();
+            let capital = capitals >> left & 1 == 1;
+            self.character(if capital { digit.to_ascii_uppercase() } else { digit }, sink);
+        }
     }
 
     /// A code unit or code point from an escape.
