@@ -91,9 +91,12 @@ fn score(
             }
             add(TEMPLATE, text);
         }
+        if !rules.any.is_empty() {
+            add(TEMPLATE, rules.any.iter().find(|text| holds(text))?);
+        }
         rules.hints.iter().filter(|text| holds(text)).for_each(|text| add(HINT, text));
         // Tokens alone do not make a template one of this family.
-        if rules.template.is_empty() && found.score == 0 {
+        if rules.template.is_empty() && rules.any.is_empty() && found.score == 0 {
             return None;
         }
     }

@@ -47,6 +47,9 @@ pub struct Manifest {
 pub struct Detect {
     /// Text of the chat template. All of it must be there.
     pub template: Vec<String>,
+    /// Text of the chat template, spelled in several ways. One of them must be there; none are asked for where
+    /// the list is empty.
+    pub any: Vec<String>,
     /// Text that a template of this family never holds.
     pub without: Vec<String>,
     /// Text that makes the family likelier, where it is there.

