@@ -1,5 +1,5 @@
-//! What lists of calls take beyond what they say: any white space around brackets and commas, and a comma
-//! behind the last call.
+//! What lists of calls take beyond what they say: any white space around brackets and commas, a comma behind the
+//! last call, and none between two objects.
 
 use crate::{Args, Format, Lit, Rep, TaggedArgs};
 
@@ -33,10 +33,14 @@ fn relax(node: &Format) -> Format {
             match comma(sep).filter(|_| listed) {
                 Some(comma) => {
                     let last = Format::Lenient(Box::new(comma.clone()));
-                    Format::Seq(vec![
-                        Format::Rep(Rep { of, sep: Some(Box::new(comma)), ..rep.clone() }),
-                        last,
-                    ])
+                    // Where one object follows on another, a comma was forgotten.
+                    let sep = if is_object(&rep.of) {
+                        let none = Format::Lenient(Box::new(Format::Ws(String::new())));
+                        Format::Alt(vec![comma, none])
+                    } else {
+                        comma
+                    };
+                    Format::Seq(vec![Format::Rep(Rep { of, sep: Some(Box::new(sep)), ..rep.clone() }), last])
                 }
                 None => Format::Rep(Rep { of, sep: Some(Box::new(relax(sep))), ..rep.clone() }),
             }
@@ -97,6 +101,16 @@ fn is_call(node: &Format, front: bool) -> bool {
     }
 }
 
+/// Whether the node is a call that is an object, but for white space in front of it.
+fn is_object(node: &Format) -> bool {
+    match node {
+        Format::Object(_) => true,
+        Format::Call(node) => is_object(node),
+        Format::Seq(nodes) => nodes.iter().find(|node| !is_ws(node)).is_some_and(is_object),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -114,7 +128,7 @@ mod tests {
         let comma = json!({"seq": [{"ws": ""}, {"lit": ","}, {"ws": ""}]});
         let relaxed = json!({"seq": [
             {"lit": "["}, {"ws": ""},
-            {"seq": [{"rep": {"of": call, "sep": comma}}, {"lenient": comma}]},
+            {"seq": [{"rep": {"of": call, "sep": {"alt": [comma, {"lenient": {"ws": ""}}]}}}, {"lenient": comma}]},
             {"ws": ""}, {"lit": "]"},
         ]});
         assert_eq!(relax(&read(list)), read(relaxed));

@@ -211,7 +211,12 @@ fn python_dicts() {
     check(
         "named",
         "[TOOL_CALLS]now{'a': 'it's'}[TOOL_CALLS]now{}",
-        &["call now {\"a\": \"it\"s'} …", "call now {}", "bad InvalidArguments \"{'a': 'it's'}\""],
+        &["call now {\"a\": \"it's\"}", "call now {}", "bad InvalidArguments \"{'a': 'it's'}\""],
+    );
+    check(
+        "named",
+        "[TOOL_CALLS]now{'a': 'it' s'}[TOOL_CALLS]now{}",
+        &["call now {\"a\": \"it\"s'} …", "call now {}", "bad InvalidArguments \"{'a': 'it' s'}\""],
     );
     check(
         "named",

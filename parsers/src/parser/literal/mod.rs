@@ -89,6 +89,10 @@ enum At {
         quote: u8,
         long: bool,
     },
+    /// Behind a quote inside a string, which is its end unless a letter or digit follows.
+    Ended {
+        quote: u8,
+    },
     /// Behind the first quote: one or two more may follow.
     Quotes {
         quote: u8,
@@ -331,6 +335,9 @@ impl Literal {
     /// closing brackets stand behind a marked string, they close what is open, and so does a literal behind a
     /// value.
     pub(super) fn leave(&mut self, at_literal: bool, sink: &mut impl Sink) -> bool {
+        if matches!(self.at, At::Ended { .. }) {
+            self.close_text(sink);
+        }
         if self.at == At::Done {
             return true;
         }
@@ -451,9 +458,12 @@ impl Literal {
             At::Colon if begins(scan, byte) => return self.search(At::Stray { colon: true }, at),
             At::Stray { colon } => return self.stray(byte, colon, scan, around, sink),
             At::Word => return self.in_word(byte, scan, around, sink),
-            At::Quotes { .. } | At::Text { .. } | At::Closing { .. } | At::Escape { .. } | At::Hex { .. } => {
-                return self.in_text(byte, around, sink);
-            }
+            At::Quotes { .. }
+            | At::Text { .. }
+            | At::Ended { .. }
+            | At::Closing { .. }
+            | At::Escape { .. }
+            | At::Hex { .. } => return self.in_text(byte, around, sink),
             _ => return Stepped::Bad,
         }
         Stepped::Taken
@@ -610,7 +620,13 @@ impl Literal {
                 self.word.push(byte);
                 return Stepped::Taken;
             }
-            return self.end_word(sink);
+            let stepped = self.end_word(sink);
+            // Of a key's quotes the first was forgotten.
+            if matches!((byte, self.at), (b'"' | b'\'', At::Colon)) {
+                self.mended = true;
+                return Stepped::Taken;
+            }
+            return stepped;
         }
         let ends = if self.key { b":,{}".contains(&byte) } else { b",}]".contains(&byte) };
         if ends {
@@ -745,5 +761,28 @@ mod tests {
         assert!(!mended);
         let (out, _, mended) = keywords("city=Oslo n='x')", 3, &types);
         assert_eq!((out.as_str(), mended), (r#"{"city": "Oslo", "n": "x"}"#, true));
+    }
+
+    #[test]
+    fn a_quote_in_front_of_a_letter_ends_no_string() {
+        let text = "a='it's John', b=['don't', {'k': 'it's'}])";
+        let json = r#"{"a": "it's John", "b": ["don't", {"k": "it's"}]}"#;
+        for chunk in 1..text.len() {
+            let got = keywords(text, chunk, &|_| TypeSet::ALL);
+            assert_eq!(got, (json.to_owned(), Met::End, true), "{chunk}");
+        }
+    }
+
+    #[test]
+    fn escapes_that_are_none_are_text() {
+        let text = r"a='C:\Users\uAbzz\xQ\U0001F60')";
+        for chunk in 1..text.len() {
+            let (out, met, _) = keywords(text, chunk, &|_| TypeSet::ALL);
+            assert_eq!(
+                (out.as_str(), met),
+                (r#"{"a": "C:\\Users\\uAbzz\\xQ\\U0001F60"}"#, Met::End),
+                "{chunk}"
+            );
+        }
     }
 }

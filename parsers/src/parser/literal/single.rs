@@ -17,6 +17,7 @@ pub(in crate::parser) fn literal(text: &str) -> Option<String> {
                 let _ = reader.end_word(&mut out);
             }
             At::Quotes { seen: 2, .. } => reader.empty_text(&mut out),
+            At::Ended { .. } => reader.close_text(&mut out),
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use toolglot_schema::TypeSet;
 
-use super::{Around, At, Form, Literal, Sink, Stepped};
+use super::{Around, At, Form, Literal, Sink, Stepped, starts_name};
 use crate::parser::escape::escape;
 use crate::parser::is_ws;
 use crate::parser::value::typed;
@@ -99,9 +99,20 @@ impl Literal {
                 self.pair_fails(sink);
                 self.at = At::Closing { quote, seen: 1 };
             }
-            At::Text { .. } => {
+            At::Text { quote, .. } => {
                 self.pair_fails(sink);
+                self.at = At::Ended { quote };
+            }
+            // No string ends in front of a letter: the quote is one of its characters.
+            At::Ended { quote } if starts_name(byte) => {
+                self.mended = true;
+                self.character(char::from(quote), sink);
+                self.at = At::Text { quote, long: false };
+                return Stepped::Again;
+            }
+            At::Ended { .. } => {
                 self.close_string(around, sink);
+                return Stepped::Again;
             }
             At::Closing { quote, seen: 2 } if byte == quote => self.close_string(around, sink),
             At::Closing { quote, seen } if byte == quote => self.at = At::Closing { quote, seen: seen + 1 },
