@@ -643,6 +643,12 @@ impl Machine {
                 self.finish_elements();
                 false
             }
+            // Where nothing has to follow, the turn ends the text.
+            RegionKind::Raw(_) if stopped && p.states[usize::from(region.done)].ends_at_stop => {
+                self.end_raw();
+                self.go(p, region.done, self.at);
+                true
+            }
             // The marker behind the arguments may have been the stop.
             RegionKind::Json if stopped && region.markers.is_some() && self.literal.is_whole() => {
                 if let ArgsState::Literal(_) = self.args {
