@@ -175,6 +175,11 @@ pub struct TaggedArgs {
     /// What stands between two parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sep: Option<Box<Format>>,
+    /// Names such as `arguments` that models give to one parameter that holds them all. Where such a parameter
+    /// comes first, the tool does not declare it, and its value is an object of parameters that the tool does
+    /// declare, the parser takes the object's members for the arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wrappers: Vec<String>,
 }
 
 /// How a parameter's value is written.

@@ -48,6 +48,7 @@ fn relax(node: &Format) -> Format {
         Format::Args(Args::Tagged(tagged)) => Format::Args(Args::Tagged(TaggedArgs {
             param: Box::new(relax(&tagged.param)),
             sep: tagged.sep.as_deref().map(|sep| Box::new(relax(sep))),
+            wrappers: tagged.wrappers.clone(),
         })),
         _ => node.clone(),
     }

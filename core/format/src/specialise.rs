@@ -78,6 +78,7 @@ fn prune(node: &Format, judge: &dyn Fn(&Format) -> Verdict) -> Option<Format> {
         Format::Args(Args::Tagged(tagged)) => Format::Args(Args::Tagged(TaggedArgs {
             param: Box::new(prune(&tagged.param, judge)?),
             sep: tagged.sep.as_deref().and_then(|sep| prune(sep, judge)).map(Box::new),
+            wrappers: tagged.wrappers.clone(),
         })),
         _ => node.clone(),
     })

@@ -31,6 +31,7 @@ pub(crate) fn as_read(node: &Format) -> Format {
         Format::Args(Args::Tagged(tagged)) => Format::Args(Args::Tagged(TaggedArgs {
             param: Box::new(parameter(&tagged.param)),
             sep: tagged.sep.as_deref().map(|sep| Box::new(option(sep))),
+            wrappers: tagged.wrappers.clone(),
         })),
         node => node.clone(),
     }

@@ -73,6 +73,12 @@ impl Tools {
         !word.is_empty() && self.names.iter().any(rest)
     }
 
+    /// Whether the schema of the tool names this parameter.
+    pub(super) fn declares(&self, tool: &str, key: &str) -> bool {
+        let schema = self.index(tool).and_then(|tool| self.schemas.get(tool));
+        schema.is_some_and(|(document, _)| document["properties"].get(key).is_some())
+    }
+
     fn index(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|known| known == name)
     }

@@ -1,5 +1,6 @@
 //! One parameter's value between markers: raw text or JSON, as the tool's schema says.
 
+use serde_json::{Map, Value};
 use toolglot_format::{Escape, MalformedReason};
 use toolglot_schema::TypeSet;
 
@@ -35,6 +36,8 @@ pub(super) struct ValueState {
     /// Where it began.
     text_at: u64,
     types: TypeSet,
+    /// The parameter may be one that holds all the others; if it is none, it has these types.
+    wrapper: Option<TypeSet>,
     /// The value was read as JSON once and that failed.
     retried: bool,
     /// JSON stands here whatever the schema says, strings in quotes.
@@ -58,7 +61,7 @@ struct Closing {
 }
 
 impl Machine {
-    pub(super) fn start_value(&mut self, _p: &Program, escape: Option<Escape>) {
+    pub(super) fn start_value(&mut self, p: &Program, escape: Option<Escape>) {
         let (types, quoted) = match &self.call {
             None => (TypeSet::ALL, false),
             Some(call) => match call.value_raw {
@@ -74,7 +77,8 @@ impl Machine {
         self.value.lead = 0;
         self.value.text.clear();
         self.value.retried = false;
-        self.value.types = types;
+        self.value.wrapper = self.may_wrap(p).then_some(types);
+        self.value.types = self.value.wrapper.map_or(types, |_| TypeSet::ALL);
         self.value.quoted = quoted;
         self.value.escape = escape;
         self.json.reset();
@@ -284,6 +288,34 @@ impl Machine {
         self.args_text(": ");
     }
 
+    /// Whether the parameter that comes may be one that holds all the others.
+    fn may_wrap(&self, p: &Program) -> bool {
+        let Some(call) = self.call.as_ref().filter(|call| p.wrappers.contains(&call.key)) else {
+            return false;
+        };
+        let tool = call.name.as_deref().unwrap_or_default();
+        let first = !matches!(call.args, CallArgs::Keys(1..));
+        first && self.tools.is_planned(tool) && !self.tools.declares(tool, &call.key)
+    }
+
+    /// The keys of the object that the value is, if they are all parameters of the tool.
+    fn unwrapped(&self, value: &str) -> Option<Vec<String>> {
+        let tool = self.call.as_ref()?.name.as_deref()?;
+        let object: Map<String, Value> = serde_json::from_str(value).ok()?;
+        let keys: Vec<String> = object.into_iter().map(|(key, _)| key).collect();
+        (!keys.is_empty() && keys.iter().all(|key| self.tools.declares(tool, key))).then_some(keys)
+    }
+
+    /// Gives the members of an object out as the call's arguments, of which there are none so far.
+    fn give_members(&mut self, object: &str, keys: Vec<String>) {
+        let Some(call) = &mut self.call else { return };
+        call.key_span = None;
+        call.args = CallArgs::Keys(keys.len() as u32);
+        call.keys.extend(keys);
+        // The end of the arguments writes the closing brace.
+        self.args_text(object.strip_suffix('}').unwrap_or(object).trim_end());
+    }
+
     fn open_text(&mut self) {
         if !self.value.open {
             self.value.open = true;
@@ -310,10 +342,16 @@ impl Machine {
                     let json = is_json(written.trim_ascii());
                     written = if json { escape.read_json(&written) } else { escape.read(&written) };
                 }
-                let json = typed(&written, self.value.types, self.value.quoted);
+                let types = self.value.wrapper.unwrap_or(self.value.types);
+                let json = typed(&written, types, self.value.quoted);
                 if closed.is_some() || !text.trim_ascii().is_empty() {
-                    self.open_value();
-                    self.args_text(&json);
+                    let object = written.trim_ascii();
+                    if let Some(keys) = self.value.wrapper.and_then(|_| self.unwrapped(object)) {
+                        self.give_members(object, keys);
+                    } else {
+                        self.open_value();
+                        self.args_text(&json);
+                    }
                 }
                 if self.json.complete() && self.json.mended {
                     self.report(from, from + text.len() as u64, MalformedReason::InvalidArguments);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use toolglot_format::{
-    Channel, ElementsArgs, Escape, Format, FormatError, Lit, Member, MemberValue, NameNode,
+    Args, Channel, ElementsArgs, Escape, Format, FormatError, Lit, Member, MemberValue, NameNode,
 };
 
 use super::leaves::{Edge, LeafId, LeafKind, Leaves};
@@ -47,7 +47,15 @@ pub(super) fn build(format: &Format) -> Result<Program, FormatError> {
             });
         }
     }
-    Ok(Program { states, regions, actions: builder.actions, has_extern })
+    Ok(Program { states, regions, actions: builder.actions, has_extern, wrappers: wrappers(format) })
+}
+
+fn wrappers(format: &Format) -> Vec<String> {
+    let own = match format {
+        Format::Args(Args::Tagged(tagged)) => tagged.wrappers.clone(),
+        _ => Vec::new(),
+    };
+    own.into_iter().chain(format.children().into_iter().flat_map(wrappers)).collect()
 }
 
 /// A leaf that may come next.

@@ -26,6 +26,8 @@ pub struct Program {
     pub(crate) regions: Vec<Region>,
     pub(crate) actions: Vec<Action>,
     has_extern: bool,
+    /// See [`TaggedArgs::wrappers`](toolglot_format::TaggedArgs::wrappers).
+    pub(crate) wrappers: Vec<String>,
 }
 
 /// The literals that may come, in two readings.

@@ -355,7 +355,7 @@ fn arguments(field: &Field, pointer: &str) -> Result<Format, ResponseTemplateErr
             });
             let mut nodes = nodes.collect::<Result<Vec<_>, _>>()?;
             nodes.push(Format::Lenient(Box::new(Format::Ws(String::new()))));
-            Ok(Format::Args(Args::Tagged(TaggedArgs { param: Box::new(Format::Seq(nodes)), sep: None })))
+            Ok(tagged(nodes))
         }
         "kv-lines" => {
             let nodes = vec![
@@ -364,13 +364,22 @@ fn arguments(field: &Field, pointer: &str) -> Result<Format, ResponseTemplateErr
                 Format::Value(ValueNode::default()),
                 Format::Lit(Lit::text("\n")),
             ];
-            Ok(Format::Args(Args::Tagged(TaggedArgs { param: Box::new(Format::Seq(nodes)), sep: None })))
+            Ok(tagged(nodes))
         }
         other => fail(
             format!("{pointer}/content"),
             format!("arguments are `json`, `xml-inline` or `kv-lines`, not `{other}`"),
         ),
     }
+}
+
+/// Parameters, each written as the nodes say.
+fn tagged(param: Vec<Format>) -> Format {
+    Format::Args(Args::Tagged(TaggedArgs {
+        param: Box::new(Format::Seq(param)),
+        sep: None,
+        wrappers: Vec::new(),
+    }))
 }
 
 /// JSON, or what `content_args` make of it.

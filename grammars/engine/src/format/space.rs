@@ -71,6 +71,7 @@ fn loosen(node: &Format) -> Format {
         Format::Args(Args::Tagged(tagged)) => Format::Args(Args::Tagged(TaggedArgs {
             param: boxed(&tagged.param),
             sep: tagged.sep.as_deref().map(boxed),
+            wrappers: tagged.wrappers.clone(),
         })),
         node => node.clone(),
     }
