@@ -125,6 +125,19 @@ pub(super) fn holds_stop(case: &Case, manifest: &Manifest) -> bool {
     manifest.stops.tokens.iter().any(|stop| case.text.contains(stop.as_str()))
 }
 
+/// The output without the stop token at its end, which an engine takes away. A format that names the token
+/// reads it itself.
+fn without_stop<'a>(text: &'a str, manifest: &Manifest) -> &'a str {
+    let named = |stop: &str| {
+        manifest.format.any(&mut |node| match node {
+            Format::Lit(lit) => lit.text.contains(stop) || lit.aliases.iter().any(|text| text.contains(stop)),
+            _ => false,
+        })
+    };
+    let stops = manifest.stops.tokens.iter().map(String::as_str).filter(|stop| !named(stop));
+    stops.filter_map(|stop| text.trim_end().strip_suffix(stop)).next().unwrap_or(text)
+}
+
 /// Parses the case's output, cut in one way. Gives the events with neighbouring deltas joined.
 pub(super) fn events(
     case: &Case,
@@ -134,19 +147,20 @@ pub(super) fn events(
     finish: FinishReason,
 ) -> Result<Vec<Event>, RunError> {
     let plan = case.plan()?;
+    let text = without_stop(&case.text, family.manifest());
     let mut session = family.session(&plan, SessionOptions::default())?;
     let mut events = Vec::new();
     session.prime(tail.as_bytes());
     let chunks: Vec<&str> = match (cut, &case.chunks) {
         (Cut::Chunks, Some(chunks)) => chunks.iter().map(String::as_str).collect(),
-        (Cut::Characters, _) => case.text.split_inclusive(|_| true).collect(),
-        (Cut::Whole | Cut::Chunks, _) => vec![&case.text],
+        (Cut::Characters, _) => text.split_inclusive(|_| true).collect(),
+        (Cut::Whole | Cut::Chunks, _) => vec![text],
     };
     let bounds = chunks.iter().scan(0, |at, chunk| {
-        *at += chunk.len();
+        *at = text.len().min(*at + chunk.len());
         Some(*at)
     });
-    for piece in pieces(&case.text, bounds) {
+    for piece in pieces(text, bounds) {
         session.feed(&[piece], &mut events);
     }
     session.finish(finish, &mut events);
