@@ -65,6 +65,8 @@ struct Machine {
     plain: bool,
     /// What the last bytes were part of, where the next ones are most often, too.
     steady: Steady,
+    /// Where in the bytes in hand the first literal may stand, where it was looked for already.
+    looked: Option<usize>,
     /// Offset of the next byte behind `pending`, counted from the first byte ever fed.
     at: u64,
     /// The input since `raw_from`, kept while a call is open or input fits nothing.
@@ -143,6 +145,7 @@ impl Parser {
             search: Search::default(),
             plain: false,
             steady: Steady::No,
+            looked: None,
             at: 0,
             raw: Vec::new(),
             raw_from: 0,
@@ -265,20 +268,28 @@ impl Machine {
     /// Whether the bytes are no more than the next of the stretch in hand; then they have been taken.
     #[inline]
     fn goes_on(&mut self, p: &Program, bytes: &[u8]) -> bool {
-        let free_of_literals = |region: &Region| region.expected.scan(self.plain).skip(bytes) == bytes.len();
         let target = match self.steady {
             Steady::No => return false,
             Steady::Text(region, channel) => {
                 let region = &p.regions[usize::from(region)];
                 let ends_in_ws = bytes.last().copied().is_some_and(is_ws);
-                if ends_in_ws && region.ws || !free_of_literals(region) || self.may_name(region, bytes) {
+                if ends_in_ws && region.ws || self.look(region, bytes) || self.may_name(region, bytes) {
                     return false;
                 }
                 Target::Text(channel)
             }
-            Steady::Args if plain_run(bytes) == bytes.len() => self.args_target(),
-            Steady::Value(region) if free_of_literals(&p.regions[usize::from(region)]) => self.args_target(),
-            _ => return false,
+            Steady::Args => {
+                if plain_run(bytes) < bytes.len() {
+                    return false;
+                }
+                self.args_target()
+            }
+            Steady::Value(region) => {
+                if self.look(&p.regions[usize::from(region)], bytes) {
+                    return false;
+                }
+                self.args_target()
+            }
         };
         if self.call.is_some() || self.junk_from.is_some() {
             self.keep_raw(bytes);
@@ -289,6 +300,23 @@ impl Machine {
         }
         self.at += bytes.len() as u64;
         true
+    }
+
+    /// Whether a literal may stand in the bytes of a region that come next. Where is kept for the region itself.
+    #[inline]
+    fn look(&mut self, region: &Region, bytes: &[u8]) -> bool {
+        let first = region.expected.scan(self.plain).skip(bytes);
+        let stands = first < bytes.len();
+        // More bytes are not handed over as one.
+        self.looked = (stands && bytes.len() <= SLICE).then_some(first);
+        stands
+    }
+
+    /// Where in the bytes that come next the first literal may stand, unless bytes that wait go on in them.
+    #[inline]
+    fn first_place(&mut self, scan: &Scan, bytes: &[u8]) -> Option<usize> {
+        let looked = self.looked.take();
+        self.pending.is_empty().then(|| looked.unwrap_or_else(|| scan.skip(bytes)))
     }
 
     /// The bytes to come are read differently from those that wait.

@@ -127,7 +127,8 @@ impl Out {
     /// Bytes of the output as the inside of a JSON string.
     #[inline]
     pub(crate) fn escaped(&mut self, target: Target, bytes: &[u8], at: u64) {
-        if plain_run(bytes) == bytes.len() {
+        let mut next = plain_run(bytes);
+        if next == bytes.len() {
             return self.bytes(target, bytes, at);
         }
         if target != self.target {
@@ -136,8 +137,8 @@ impl Out {
         let clean = self.tail_len == 0 && self.bad.is_none();
         if let (true, Ok(mut text)) = (clean, std::str::from_utf8(bytes)) {
             let sink = self.sink();
-            while !text.is_empty() {
-                let (plain, rest) = text.split_at(plain_run(text.as_bytes()));
+            loop {
+                let (plain, rest) = text.split_at(next);
                 let row = row(rest.as_bytes());
                 if row.is_some() || text.len() == bytes.len() {
                     // Room for more escapes, too, so that most chunks cost one allocation.
@@ -163,8 +164,8 @@ impl Out {
                     }
                 };
                 text = &rest[taken..];
+                next = plain_run(text.as_bytes());
             }
-            return;
         }
         let (mut rest, mut at) = (bytes, at);
         while !rest.is_empty() {

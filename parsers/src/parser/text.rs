@@ -29,8 +29,8 @@ impl Machine {
         let scan = region.expected.scan(self.plain);
         let from = self.pending.len();
         let ends_in_ws = region.ws && bytes.last().copied().is_some_and(is_ws);
-        let first = if from == 0 { scan.skip(bytes) } else { 0 };
-        if first == bytes.len() && !ends_in_ws && !self.may_name(region, bytes) {
+        let first = self.first_place(scan, bytes);
+        if first == Some(bytes.len()) && !ends_in_ws && !self.may_name(region, bytes) {
             // Most chunks of plain text.
             self.out.bytes(Target::Text(channel), bytes, self.at);
             self.steady = Steady::Text(id, channel);

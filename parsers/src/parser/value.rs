@@ -112,8 +112,8 @@ impl Machine {
             return self.in_json_value(p, bytes);
         }
         let scan = region.expected.scan(self.plain);
-        let first = if self.pending.is_empty() { scan.skip(bytes) } else { 0 };
-        if self.value.open && first == bytes.len() {
+        let first = self.first_place(scan, bytes);
+        if self.value.open && first == Some(bytes.len()) {
             // Most chunks of a long string.
             self.raw_text(bytes, self.at);
             self.steady = Steady::Value(id);

@@ -3,7 +3,7 @@
 //! An Aho-Corasick automaton as a dense table over byte classes: one table look-up per byte, no step back.
 //! The stream can stop anywhere: the node is all the state there is.
 
-use super::starts::{Starts, WINDOW};
+use super::starts::Starts;
 
 /// A literal and what it stands for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,7 +167,16 @@ impl Scan {
     pub(crate) fn skip(&self, bytes: &[u8]) -> usize {
         self.starts.skip(bytes)
     }
+
+    /// The same, apart from a caller that has much in hand.
+    #[inline(never)]
+    fn skip_on(&self, bytes: &[u8]) -> usize {
+        self.starts.skip(bytes)
+    }
 }
+
+/// In fewer bytes than this the automaton walks on where a literal came to nothing.
+const SHORT: usize = 9;
 
 /// A search through a stream that comes in chunks. Offsets count from where the search began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -189,42 +198,56 @@ impl Search {
     /// Takes `chunk`, whose first byte has the offset `from`.
     #[inline]
     pub(crate) fn run(&mut self, scan: &Scan, chunk: &[u8], from: usize) -> Step {
-        self.run_from(scan, chunk, from, 0)
+        self.run_from(scan, chunk, from, None)
     }
 
-    /// As [`Search::run`], where no literal begins or goes on in the first `skipped` bytes.
+    /// As [`Search::run`]. `first`: what [`Scan::skip`] says of the chunk, where that is known and no literal goes on
+    /// in it.
     #[inline]
-    pub(crate) fn run_from(&mut self, scan: &Scan, chunk: &[u8], from: usize, skipped: usize) -> Step {
-        let mut at = skipped;
+    pub(crate) fn run_from(&mut self, scan: &Scan, chunk: &[u8], from: usize, first: Option<usize>) -> Step {
+        if first.is_none() && (self.node != 0 || self.found.is_some()) {
+            return self.walk(scan, chunk, from, 0);
+        }
+        let at = first.unwrap_or_else(|| scan.skip(chunk));
+        if at == chunk.len() {
+            return Step::More(from + at);
+        }
+        self.walk(scan, chunk, from, at)
+    }
+
+    /// The same behind the first `at` bytes, where a literal begins or goes on.
+    fn walk(&mut self, scan: &Scan, chunk: &[u8], from: usize, mut at: usize) -> Step {
         let mut node = self.node;
-        let looks_ahead = chunk.len() >= WINDOW;
+        let looks_ahead = chunk.len() >= SHORT;
         while at < chunk.len() {
-            if node == 0 && self.found.is_none() {
-                at += scan.skip(&chunk[at..]);
-                if at == chunk.len() {
-                    break;
-                }
-            }
-            let mut depth = scan.depth(node);
-            node = scan.step(node, chunk[at]);
-            at += 1;
             if self.found.is_none() {
                 // Inside what may become a literal, byte for byte, until it comes to nothing.
-                let goes_on = |node, depth| !looks_ahead || scan.depth(node) > depth;
-                while scan.is_dull(node) && node != 0 && goes_on(node, depth) && at < chunk.len() {
-                    depth = scan.depth(node);
-                    node = scan.step(node, chunk[at]);
+                let mut depth = scan.depth(node);
+                let mut alive = depth;
+                for &byte in &chunk[at..] {
+                    depth = alive;
                     at += 1;
+                    node = scan.step(node, byte);
+                    let here = scan.nodes[usize::from(node)];
+                    alive = usize::from(here.depth);
+                    if here.len != 0 || node == 0 || looks_ahead && alive <= depth {
+                        break;
+                    }
                 }
-                let alive = scan.depth(node);
-                if looks_ahead && alive <= depth.min(at) && chunk.len() - (at - alive) >= WINDOW {
+                if looks_ahead && alive <= depth.min(at) && chunk.len() - (at - alive) >= SHORT {
                     // What may be a literal now is judged by all of it that is in hand.
                     (at, node) = (at - alive, 0);
+                }
+                if node == 0 {
+                    at += scan.skip_on(&chunk[at..]);
                     continue;
                 }
                 if scan.is_dull(node) {
                     continue;
                 }
+            } else {
+                node = scan.step(node, chunk[at]);
+                at += 1;
             }
             let end = from + at;
             let partial = end - scan.depth(node);
