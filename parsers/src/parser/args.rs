@@ -6,7 +6,7 @@ use toolglot_format::{FinishReason, Lit, MalformedReason};
 use super::call::CallArgs;
 use super::escape::{Unescape, escape};
 use super::json::Met;
-use super::json::plain_run;
+use super::json::{empty_strings, plain_run};
 use super::literal::{Around, Literal, Met as LiteralMet, Sink};
 use super::out::{Out, Target};
 use super::{Json, Machine, Mode, Steady, is_ws};
@@ -144,8 +144,12 @@ impl Machine {
             // A string began: what waits is no marker, and none stands in the string.
             self.search = Search::default();
             node = 0;
-            if bytes.get(i).is_some_and(|&byte| self.json.ends_empty(byte)) {
-                i += 1;
+            let string = self.json.short_text(&bytes[i..]);
+            if string > 0 {
+                i += string;
+                if string == 1 && !scan.begins(b'"') {
+                    i += empty_strings(&bytes[i..]);
+                }
                 continue;
             }
             let (used, met) = self.json.run(&bytes[i..]);
@@ -252,10 +256,7 @@ impl Machine {
                             self.end_mended(valid, self.json.mended, self.at + i as u64);
                             return (i, Args::End);
                         }
-                        Met::Control => {
-                            self.args_text(escape(bytes[i]));
-                            i += 1;
-                        }
+                        Met::Control => i += self.control_bytes(&bytes[i..], self.at + i as u64),
                         Met::Invalid if self.json.take_trailing() => self.comma.clear(),
                         Met::Invalid if self.json.take_comment() => {
                             self.comment_at = self.at + i as u64;
@@ -383,6 +384,16 @@ impl Machine {
             self.comma_at = at + keep as u64;
         }
         self.comma.extend_from_slice(&bytes[keep..]);
+    }
+
+    /// Gives out the inside of a JSON string from a control character on, up to what means something in it. How many
+    /// bytes that is.
+    fn control_bytes(&mut self, bytes: &[u8], at: u64) -> usize {
+        let end = bytes.iter().position(|&byte| byte == b'"' || byte == b'\\').unwrap_or(bytes.len());
+        // The first byte was looked at.
+        self.json.take_plain(&bytes[1..end]);
+        self.raw_text(&bytes[..end], at);
+        end
     }
 
     /// The comma that waits is no more than one.

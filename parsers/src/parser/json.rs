@@ -424,14 +424,16 @@ impl Json {
         matches!(byte, b'"' | b'{' | b'}' | b'[' | b']')
     }
 
-    /// Whether the string that just began, in a value that is not valid, ends with this byte already.
+    /// Where the string that just began, in a value that is not valid, ends in these bytes and holds no escapes: how many
+    /// of them are its own. 0 otherwise.
     #[inline]
-    pub(crate) fn ends_empty(&mut self, byte: u8) -> bool {
-        let empty = byte == b'"' && self.at == At::Text;
-        if empty {
-            self.value_ended();
+    pub(crate) fn short_text(&mut self, bytes: &[u8]) -> usize {
+        let plain = plain_run(bytes);
+        if self.at != At::Text || bytes.get(plain) != Some(&b'"') {
+            return 0;
         }
-        empty
+        self.value_ended();
+        plain + 1
     }
 
     /// One byte of a value that is not valid, outside strings; whether a string began or the value ended.
@@ -461,6 +463,15 @@ enum Stepped {
 #[inline(always)]
 pub(crate) fn is_escaped(byte: u8) -> bool {
     byte == b'"' || byte == b'\\' || byte < 0x20
+}
+
+/// How many bytes at the front are empty strings, one behind the other.
+#[inline]
+pub(crate) fn empty_strings(bytes: &[u8]) -> usize {
+    let (eights, rest) = bytes.as_chunks();
+    let whole = eights.iter().take_while(|eight| **eight == [b'"'; 8]).count();
+    let rest = eights.get(whole).map_or(rest, |eight| eight);
+    (8 * whole + rest.iter().take_while(|&&byte| byte == b'"').count()) & !1
 }
 
 /// How many bytes at the front are neither `"` nor `\` nor control characters.
@@ -530,6 +541,15 @@ mod tests {
             assert!(!run("{'a': '}'}", chunk).2);
             assert_eq!(run("{\"a\": \"x\ny\"}", chunk), (12, Met::End, true));
             assert_eq!(run("{\"a\": \"\\x\"}z", chunk), (11, Met::End, false));
+        }
+    }
+
+    #[test]
+    fn counts_empty_strings() {
+        for len in 0..40 {
+            let text = [&vec![b'"'; len][..], b"a\"\"\"\"\"\"\"\"\"\""].concat();
+            assert_eq!(empty_strings(&text), len / 2 * 2);
+            assert_eq!(empty_strings(&text[..len]), len / 2 * 2);
         }
     }
 
