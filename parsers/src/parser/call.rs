@@ -349,11 +349,17 @@ impl Machine {
     }
 
     /// Whether the open call, so far framed by nothing but what ordinary text also holds, can be one: its tool
-    /// is known, a marker announced it, or it stands at the start of a line.
+    /// is known, a marker announced it, or it stands at the start of a line or right behind another call.
     pub(super) fn is_plausible(&self) -> bool {
         let Some(call) = &self.call else { return true };
         let planned = || call.name.as_ref().is_some_and(|name| self.tools.is_planned(name));
-        call.framed || call.started || call.listed || call.apart || self.in_block || planned()
+        call.framed
+            || call.started
+            || call.listed
+            || call.apart
+            || call.behind_call
+            || self.in_block
+            || planned()
     }
 
     /// Whether the name alone shows that this is a call: a tool on offer has it, no tools are known, or the calls
