@@ -22,6 +22,13 @@ pub trait Session: Send {
     /// Ends the turn: what was held back is given out, and an open call is closed. Nothing may be fed after.
     fn finish(&mut self, reason: FinishReason, events: &mut Vec<Event>);
 
+    /// A byte that the session waits for: it gives no event before this byte, a special token or the end
+    /// comes. A host may keep output from a plugin's session until then, which spares it most calls; where
+    /// sessions are native, nobody asks.
+    fn waits_for(&self) -> Option<u8> {
+        None
+    }
+
     /// Why a plugin's session fails to parse, once it has told so with
     /// [`MalformedReason::PluginFailed`](toolglot_format::MalformedReason::PluginFailed). Native sessions
     /// never do.

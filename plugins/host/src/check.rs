@@ -12,6 +12,8 @@ pub(crate) struct Checker {
     tools: Vec<String>,
     /// The calls so far: the arguments of the open ones.
     calls: Vec<Option<String>>,
+    /// The arguments of the last call that ended, kept for their memory.
+    spare: String,
     /// Output; what lies before `head` has been reported. `dropped` bytes came before it.
     output: Vec<u8>,
     head: usize,
@@ -21,7 +23,8 @@ pub(crate) struct Checker {
 impl Checker {
     pub(crate) fn new(plan: &Plan) -> Self {
         let tools = plan.tools.iter().map(|tool| tool.name.clone()).collect();
-        Checker { tools, calls: Vec::new(), output: Vec::new(), head: 0, dropped: 0 }
+        let (calls, spare, output) = (Vec::new(), String::new(), Vec::new());
+        Checker { tools, calls, spare, output, head: 0, dropped: 0 }
     }
 
     /// More output, before the events that it gives.
@@ -37,6 +40,11 @@ impl Checker {
     /// The length of the output so far.
     pub(crate) fn end(&self) -> u64 {
         self.dropped + self.output.len() as u64
+    }
+
+    /// The last bytes of the output so far, as many of them.
+    pub(crate) fn last(&self, bytes: usize) -> &[u8] {
+        &self.output[self.output.len() - bytes..]
     }
 
     /// The first byte that may be in no event yet. Bytes behind it may be in one all the same: arguments
@@ -70,7 +78,9 @@ impl Checker {
                 if *known != planned {
                     return Err(format!("it says known = {known} of tool `{name}`"));
                 }
-                self.calls.push(Some(String::new()));
+                let mut arguments = std::mem::take(&mut self.spare);
+                arguments.clear();
+                self.calls.push(Some(arguments));
                 Ok(())
             }
             Event::CallId { index, .. } => self.open(*index).map(|_| ()),
@@ -87,6 +97,7 @@ impl Checker {
                     ));
                 }
                 self.calls[*index as usize] = None;
+                self.spare = arguments;
                 Ok(())
             }
             Event::Malformed { span, .. } => {
@@ -114,28 +125,51 @@ impl Checker {
     /// Moves behind the text. Its characters must stand in the output in this order, with framing between
     /// them. Taking the first place for each never passes a byte that is not reported yet.
     fn advance(&mut self, text: &str) -> Result<(), String> {
-        if self.unreported().starts_with(text.as_bytes()) {
-            self.head += text.len();
-            return Ok(());
-        }
-        let mut at = self.head;
-        let mut buffer = [0; 4];
-        for wanted in text.chars() {
-            let encoded = wanted.encode_utf8(&mut buffer).as_bytes();
+        let (mut at, mut text) = (self.head, text);
+        loop {
+            // As much of it as stands here.
             let rest = &self.output[at..];
-            let found = rest.windows(encoded.len()).position(|window| window == encoded);
+            let same = common(rest, text);
+            at += same;
+            let rest = &rest[same..];
+            text = &text[same..];
+            let Some(wanted) = text.chars().next() else { break };
             // A replacement character stands for bytes that are not UTF-8.
             let replaced = (wanted == char::REPLACEMENT_CHARACTER)
                 .then(|| rest.iter().position(|byte| !byte.is_ascii()))
                 .flatten();
-            at += match (found, replaced) {
-                (_, Some(replaced)) => replaced + 1,
-                (Some(found), None) => found + encoded.len(),
-                (None, None) => return Err("a text that is not in the output".into()),
-            };
+            if let Some(replaced) = replaced {
+                at += replaced + 1;
+                text = &text[wanted.len_utf8()..];
+            } else {
+                // What stands there is taken in the next round.
+                let encoded = &text.as_bytes()[..wanted.len_utf8()];
+                at += place(rest, encoded).ok_or_else(|| "a text that is not in the output".to_owned())?;
+            }
         }
         self.head = at;
         Ok(())
+    }
+}
+
+/// The length of the whole characters with which both begin.
+fn common(output: &[u8], text: &str) -> usize {
+    if output.starts_with(text.as_bytes()) {
+        return text.len();
+    }
+    let same = output.iter().zip(text.as_bytes()).take_while(|(one, other)| one == other).count();
+    text.floor_char_boundary(same)
+}
+
+/// The first place of a character.
+fn place(output: &[u8], encoded: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let at = from + output[from..].iter().position(|byte| *byte == encoded[0])?;
+        if output[at..].starts_with(encoded) {
+            return Some(at);
+        }
+        from = at + 1;
     }
 }
 
@@ -195,6 +229,15 @@ mod tests {
         }
         assert_eq!((checker.reported(), checker.end()), (30_000, 30_000));
         assert!(checker.output.len() < 10_000, "{}", checker.output.len());
+    }
+
+    #[test]
+    fn framing_may_stand_between_characters() {
+        let mut checker = checker("x\u{c3}\u{a9}<y>\u{e9}\u{e8}<z>!?".as_bytes());
+        checker.event(&text("\u{e9}\u{e8}!")).unwrap();
+        assert_eq!(checker.unreported(), b"?");
+        assert!(checker.event(&text("?!")).is_err());
+        assert_eq!(checker.unreported(), b"?");
     }
 
     #[test]

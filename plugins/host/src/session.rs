@@ -13,9 +13,10 @@ use crate::family::{Instance, nonsense};
 use crate::passthrough::Passthrough;
 use crate::v0_1::{self, exports::toolglot::family::plugin};
 
-/// Output is handed over in calls of at most so many bytes, so that no answer can be too large for its limit
-/// only because the caller had all of the output at once.
-const CALL_BYTES: usize = 64 << 10;
+/// Ordinary output is handed over in calls of at most so many bytes. No answer can then be too large for its
+/// limit only because the caller had all of the output at once, and a guest uses the same little memory again
+/// and again, where each new page would cost it more than a call does.
+const CALL_BYTES: usize = 4 << 10;
 
 /// One turn, read by plugin code.
 ///
@@ -28,6 +29,12 @@ pub(crate) struct GuestSession {
     handle: ResourceAny,
     checker: Checker,
     passthrough: Passthrough,
+    /// The last bytes of the output are kept back, so many of them, all with this `special`.
+    kept: usize,
+    special: Option<bool>,
+    /// What the plugin waits for, and whether it has nothing to wait for or the kept bytes hold it.
+    waits_for: Option<u8>,
+    due: bool,
 }
 
 enum State {
@@ -42,20 +49,30 @@ impl GuestSession {
     pub(crate) fn new(shared: Arc<Shared>, instance: Instance, handle: ResourceAny, plan: &Plan) -> Self {
         let state = State::Live(Box::new(instance));
         let (checker, passthrough) = (Checker::new(plan), Passthrough::default());
-        GuestSession { shared, state, handle, checker, passthrough }
+        let (kept, special, waits_for, due) = (0, None, None, false);
+        GuestSession { shared, state, handle, checker, passthrough, kept, special, waits_for, due }
     }
 
-    /// Hands over some output and takes the events.
-    fn feed_some(&mut self, pieces: &[plugin::Piece<'_>], events: &mut Vec<Event>) {
-        let before = self.checker.end();
-        pieces.iter().for_each(|piece| self.checker.fed(piece.bytes));
+    /// Hands over the output that was kept and takes the events, which are joined from `first` on.
+    fn hand_over(&mut self, first: usize, events: &mut Vec<Event>) {
+        if self.kept > 0 {
+            self.call(first, events);
+        }
+    }
+
+    /// As [`GuestSession::hand_over`], even if no bytes were kept: a special token may have none.
+    fn call(&mut self, first: usize, events: &mut Vec<Event>) {
+        let bytes = self.checker.last(self.kept);
+        let before = self.checker.end() - bytes.len() as u64;
+        (self.kept, self.due) = (0, false);
         match std::mem::replace(&mut self.state, State::Finished) {
             State::Live(mut instance) => {
-                let handle = self.handle;
+                let (handle, special) = (self.handle, self.special);
                 let said = instance.call(&self.shared, "session.feed", |guest, store| {
-                    guest.toolglot_family_plugin().session().call_feed(store, handle, pieces)
+                    let piece = plugin::Piece { bytes, special };
+                    guest.toolglot_family_plugin().session().call_feed(store, handle, piece)
                 });
-                let taken = said.and_then(|said| self.take(&instance, "session.feed", said, events));
+                let taken = said.and_then(|said| self.take(&instance, "session.feed", &said, first, events));
                 match taken {
                     Ok(()) => self.state = State::Live(instance),
                     Err(error) => self.fail(error, before, events),
@@ -64,34 +81,37 @@ impl GuestSession {
             State::Untold(error) => self.fail(error, before, events),
             state => {
                 self.state = state;
-                let mut at = before;
-                for piece in pieces {
-                    self.passthrough.feed(piece.bytes, at, events);
-                    at += piece.bytes.len() as u64;
-                }
+                self.passthrough.feed(bytes, before, events);
             }
         }
     }
 
-    /// Checks events and appends them, neighbouring deltas joined.
+    /// Checks events and appends them, neighbouring deltas from `first` on joined.
     fn take(
         &mut self,
         instance: &Instance,
         call: &'static str,
-        said: Vec<plugin::Event>,
+        said: &plugin::Report,
+        first: usize,
         events: &mut Vec<Event>,
     ) -> Result<(), PluginError> {
-        let first = events.len();
-        for event in said {
-            let event = v0_1::event(event)
-                .and_then(|event| self.checker.event(&event).map(|()| event))
-                .map_err(|what| nonsense(instance.family(), call, what))?;
-            let last = events.get_mut(first..).and_then(<[Event]>::last_mut);
-            if !last.is_some_and(|last| last.absorb(&event)) {
-                events.push(event);
+        let mut take = || {
+            let mut text = said.text.as_str();
+            for event in &said.events {
+                let event = v0_1::event(*event, &mut text)?;
+                self.checker.event(&event)?;
+                let last = events.get_mut(first..).and_then(<[Event]>::last_mut);
+                if !last.is_some_and(|last| last.absorb(&event)) {
+                    events.push(event);
+                }
             }
-        }
-        Ok(())
+            match text.len() {
+                0 => Ok(()),
+                more => Err(format!("{more} bytes of text belong to no event")),
+            }
+        };
+        self.waits_for = said.waits_for;
+        take().map_err(|what| nonsense(instance.family(), call, what))
     }
 
     /// Tells that the plugin failed in the call that took the output from `before` on.
@@ -110,6 +130,7 @@ impl GuestSession {
         self.passthrough.feed(rest, split, events);
         debug_assert_eq!(split + rest.len() as u64, end);
         self.state = State::Failed(error);
+        self.waits_for = None;
     }
 }
 
@@ -127,35 +148,37 @@ impl Session for GuestSession {
     }
 
     fn feed(&mut self, pieces: &[Piece<'_>], events: &mut Vec<Event>) {
-        if let [piece] = pieces
-            && piece.bytes.len() <= CALL_BYTES
-        {
-            return self.feed_some(&[v0_1::piece(piece)], events);
-        }
-        let mut batch = Vec::with_capacity(pieces.len().min(1024));
-        let mut bytes = 0;
+        let first = events.len();
         for piece in pieces {
-            // A special token is never cut; an empty piece is still a piece.
-            let size = if piece.special == Some(true) { piece.bytes.len().max(1) } else { CALL_BYTES };
-            let mut parts = piece.bytes.chunks(size);
-            let mut part = parts.next().or(Some(&[]));
-            while let Some(some) = part {
-                if bytes + some.len() > CALL_BYTES && !batch.is_empty() {
-                    self.feed_some(&batch, events);
-                    batch.clear();
-                    bytes = 0;
+            let token = piece.special == Some(true);
+            if token || piece.special != self.special {
+                self.hand_over(first, events);
+                self.special = piece.special;
+            }
+            if token {
+                // It is never cut or kept.
+                self.checker.fed(piece.bytes);
+                self.kept = piece.bytes.len();
+                self.call(first, events);
+                continue;
+            }
+            for part in piece.bytes.chunks(CALL_BYTES) {
+                if self.kept + part.len() > CALL_BYTES {
+                    self.hand_over(first, events);
                 }
-                bytes += some.len();
-                batch.push(plugin::Piece { bytes: some, special: piece.special });
-                part = parts.next();
+                self.checker.fed(part);
+                self.kept += part.len();
+                self.due |= self.waits_for.is_none_or(|byte| part.contains(&byte));
             }
         }
-        if !batch.is_empty() {
-            self.feed_some(&batch, events);
+        if self.due {
+            self.hand_over(first, events);
         }
     }
 
     fn finish(&mut self, reason: FinishReason, events: &mut Vec<Event>) {
+        let first = events.len();
+        self.hand_over(first, events);
         let end = self.checker.end();
         match std::mem::replace(&mut self.state, State::Finished) {
             State::Live(mut instance) => {
@@ -165,7 +188,7 @@ impl Session for GuestSession {
                     guest.toolglot_family_plugin().session().call_finish(store, handle, reason)
                 });
                 let taken = said
-                    .and_then(|said| self.take(&instance, "session.finish", said, events))
+                    .and_then(|said| self.take(&instance, "session.finish", &said, first, events))
                     .and_then(|()| {
                         let done = self.checker.finish();
                         done.map_err(|what| nonsense(instance.family(), "session.finish", what))

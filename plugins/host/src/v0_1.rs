@@ -4,7 +4,7 @@
 
 #![allow(unreachable_pub, missing_docs, reason = "generated from the contract, and private to this crate")]
 
-use toolglot_format::{Channel, Event, FinishReason, MalformedReason, Piece};
+use toolglot_format::{Channel, Event, FinishReason, MalformedReason};
 
 use self::exports::toolglot::family::plugin;
 use self::toolglot::family::{logging, types};
@@ -50,10 +50,6 @@ impl logging::Host for State {
     }
 }
 
-pub(crate) fn piece<'a>(piece: &Piece<'a>) -> plugin::Piece<'a> {
-    plugin::Piece { bytes: piece.bytes, special: piece.special }
-}
-
 pub(crate) fn finish_reason(reason: FinishReason) -> plugin::FinishReason<'static> {
     match reason {
         FinishReason::Stop => plugin::FinishReason::Stop,
@@ -61,22 +57,30 @@ pub(crate) fn finish_reason(reason: FinishReason) -> plugin::FinishReason<'stati
     }
 }
 
-/// The native event, or what this host does not know in it.
-pub(crate) fn event(event: plugin::Event) -> Result<Event, String> {
+/// The native event, which takes its texts from the front of `text`, or what this host does not know in it.
+pub(crate) fn event(event: types::Event, text: &mut &str) -> Result<Event, String> {
+    let mut take = |length| take(text, length);
     Ok(match event {
         types::Event::Text(types::Text { channel, text }) => Event::Text {
             channel: match channel {
                 types::Channel::Content => Channel::Content,
                 types::Channel::Reasoning => Channel::Reasoning,
-                types::Channel::Extension(word) => return Err(format!("unknown channel `{word}`")),
+                types::Channel::Extension(word) => return Err(format!("unknown channel `{}`", take(word)?)),
             },
-            text,
+            text: take(text)?.to_owned(),
         },
-        types::Event::CallStart(types::CallStart { index, name, id, known }) => {
-            Event::CallStart { index, name, id, known }
+        types::Event::CallStart(types::CallStart { index, name, id, known }) => Event::CallStart {
+            index,
+            name: take(name)?.to_owned(),
+            id: id.map(|id| take(id).map(str::to_owned)).transpose()?,
+            known,
+        },
+        types::Event::CallId(types::CallId { index, id }) => {
+            Event::CallId { index, id: take(id)?.to_owned() }
         }
-        types::Event::CallId(types::CallId { index, id }) => Event::CallId { index, id },
-        types::Event::Arguments(types::Arguments { index, json }) => Event::Arguments { index, json },
+        types::Event::Arguments(types::Arguments { index, json }) => {
+            Event::Arguments { index, json: take(json)?.to_owned() }
+        }
         types::Event::CallEnd(types::CallEnd { index, complete }) => Event::CallEnd { index, complete },
         types::Event::Malformed(types::Malformed { start, end, reason, raw }) => Event::Malformed {
             span: start..end,
@@ -87,12 +91,28 @@ pub(crate) fn event(event: plugin::Event) -> Result<Event, String> {
                 types::MalformedReason::StrayMarker => MalformedReason::StrayMarker,
                 types::MalformedReason::Unexpected => MalformedReason::Unexpected,
                 types::MalformedReason::NotUtf8 => MalformedReason::NotUtf8,
-                types::MalformedReason::Extension(word) => return Err(format!("unknown reason `{word}`")),
+                types::MalformedReason::Extension(word) => {
+                    return Err(format!("unknown reason `{}`", take(word)?));
+                }
             },
-            raw,
+            raw: take(raw)?.to_owned(),
         },
-        types::Event::Extension(text) => return Err(format!("unknown kind of event: {text}")),
+        types::Event::Extension(said) => return Err(format!("unknown kind of event: {}", take(said)?)),
     })
+}
+
+/// The next bytes of a report's text.
+fn take<'a>(text: &mut &'a str, length: u32) -> Result<&'a str, String> {
+    match text.split_at_checked(length as usize) {
+        Some((taken, rest)) => {
+            *text = rest;
+            Ok(taken)
+        }
+        None if length as usize <= text.len() => Err("a text of an event ends inside a code point".into()),
+        None => {
+            Err(format!("an event takes {length} bytes of a text that has {left} left", left = text.len()))
+        }
+    }
 }
 
 /// Why the plugin said no.

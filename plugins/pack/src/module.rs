@@ -52,7 +52,7 @@ pub(crate) fn data_only(description: &Description<'_>) -> Vec<u8> {
     add(&format!("{PLUGIN}#[static]session.open"), 6, true, &answer(refusal));
     // No session is ever opened, so these are never reached.
     add(&format!("{PLUGIN}#[method]session.prime"), 3, false, &[Instruction::Unreachable]);
-    add(&format!("{PLUGIN}#[method]session.feed"), 3, true, &[Instruction::Unreachable]);
+    add(&format!("{PLUGIN}#[method]session.feed"), 5, true, &[Instruction::Unreachable]);
     add(&format!("{PLUGIN}#[method]session.finish"), 4, true, &[Instruction::Unreachable]);
     add(&format!("{PLUGIN}#[dtor]session"), 1, false, &[]);
     add("cabi_realloc", 4, true, &realloc());

@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code, unreachable_pub, missing_docs, reason = "the bindings that a macro generates")]
 
+use std::alloc::System;
 use std::cell::RefCell;
 use std::sync::Once;
 
@@ -12,8 +13,12 @@ use toolglot_parsers::{BuiltinFamily, FamilyError, Session, SessionOptions};
 use self::exports::toolglot::family::plugin;
 use self::toolglot::family::{logging, types};
 use crate::Level;
+use crate::alloc::Pools;
 
 wit_bindgen::generate!({ path: "../wit/v0.1", world: "family" });
+
+#[global_allocator]
+static MEMORY: Pools<System> = Pools::new(System);
 
 struct Plugin;
 export!(Plugin);
@@ -102,24 +107,20 @@ impl plugin::GuestSession for Turn {
         self.0.borrow_mut().session.prime(&prompt_tail);
     }
 
-    fn feed(&self, pieces: Vec<types::Piece>) -> Vec<types::Event> {
+    fn feed(&self, piece: types::Piece) -> types::Report {
         let State { session, events } = &mut *self.0.borrow_mut();
-        if let [piece] = &*pieces {
-            session.feed(&[native(piece)], events);
-        } else {
-            session.feed(&pieces.iter().map(native).collect::<Vec<_>>(), events);
-        }
-        told(events)
+        session.feed(&[Piece { bytes: &piece.bytes, special: piece.special }], events);
+        report(events, session.waits_for())
     }
 
-    fn finish(&self, reason: types::FinishReason) -> Vec<types::Event> {
+    fn finish(&self, reason: types::FinishReason) -> types::Report {
         let State { session, events } = &mut *self.0.borrow_mut();
         let reason = match reason {
             types::FinishReason::Stop => FinishReason::Stop,
             types::FinishReason::Cut | types::FinishReason::Extension(_) => FinishReason::Cut,
         };
         session.finish(reason, events);
-        told(events)
+        report(events, None)
     }
 }
 
@@ -159,30 +160,67 @@ fn refusal(error: FamilyError) -> types::Error {
     }
 }
 
-/// The events of one call: each that crosses the border costs, so neighbouring deltas cross as one.
-fn told(events: &mut Vec<Event>) -> Vec<types::Event> {
-    events.dedup_by(|next, last| last.absorb(next));
-    events.drain(..).map(event).collect()
+/// Empties `events` into a report. Each event that crosses the border costs, so neighbouring deltas cross as
+/// one.
+fn report(events: &mut Vec<Event>, waits_for: Option<u8>) -> types::Report {
+    if events.is_empty() {
+        return types::Report { text: String::new(), events: Vec::new(), waits_for };
+    }
+    // Of just this size, so that it can be handed over without another copy.
+    let mut text = String::with_capacity(events.iter().map(size).sum());
+    let mut told: Vec<types::Event> = Vec::with_capacity(events.len());
+    for event in events.drain(..) {
+        tell(event, &mut text, &mut told);
+    }
+    types::Report { text, events: told, waits_for }
 }
 
-fn native(piece: &types::Piece) -> Piece<'_> {
-    Piece { bytes: &piece.bytes, special: piece.special }
-}
-
-fn event(event: Event) -> types::Event {
+/// The bytes of an event's texts.
+fn size(event: &Event) -> usize {
     match event {
+        Event::Text { text: it, .. } | Event::Arguments { json: it, .. } => it.len(),
+        Event::Malformed { raw: it, .. } | Event::CallId { id: it, .. } => it.len(),
+        Event::CallStart { name, id, .. } => name.len() + id.as_ref().map_or(0, String::len),
+        Event::CallEnd { .. } => 0,
+    }
+}
+
+fn tell(event: Event, text: &mut String, told: &mut Vec<types::Event>) {
+    let mut take = |more: &str| {
+        text.push_str(more);
+        // A guest's memory has 32 bits.
+        more.len() as u32
+    };
+    let event = match event {
         Event::Text { channel, text } => {
+            let length = take(&text);
             let channel = match channel {
                 Channel::Content => types::Channel::Content,
                 Channel::Reasoning => types::Channel::Reasoning,
             };
-            types::Event::Text(types::Text { channel, text })
+            if let Some(types::Event::Text(last)) = told.last_mut()
+                && std::mem::discriminant(&last.channel) == std::mem::discriminant(&channel)
+            {
+                last.text += length;
+                return;
+            }
+            types::Event::Text(types::Text { channel, text: length })
         }
         Event::CallStart { index, name, id, known } => {
+            let (name, id) = (take(&name), id.as_deref().map(&mut take));
             types::Event::CallStart(types::CallStart { index, name, id, known })
         }
-        Event::CallId { index, id } => types::Event::CallId(types::CallId { index, id }),
-        Event::Arguments { index, json } => types::Event::Arguments(types::Arguments { index, json }),
+        Event::CallId { index, id } => types::Event::CallId(types::CallId { index, id: take(&id) }),
+        Event::Arguments { index, json } => {
+            let length = take(&json);
+            if let Some(types::Event::Arguments(last)) = told.last_mut()
+                && last.index == index
+            {
+                last.json += length;
+                return;
+            }
+            types::Event::Arguments(types::Arguments { index, json: length })
+        }
         Event::CallEnd { index, complete } => types::Event::CallEnd(types::CallEnd { index, complete }),
         Event::Malformed { span, reason, raw } => {
             let reason = match reason {
@@ -192,9 +230,11 @@ fn event(event: Event) -> types::Event {
                 MalformedReason::StrayMarker => types::MalformedReason::StrayMarker,
                 MalformedReason::Unexpected => types::MalformedReason::Unexpected,
                 MalformedReason::NotUtf8 => types::MalformedReason::NotUtf8,
-                MalformedReason::PluginFailed => types::MalformedReason::Extension("plugin-failed".into()),
+                MalformedReason::PluginFailed => types::MalformedReason::Extension(take("plugin-failed")),
             };
+            let raw = take(&raw);
             types::Event::Malformed(types::Malformed { start: span.start, end: span.end, reason, raw })
         }
-    }
+    };
+    told.push(event);
 }

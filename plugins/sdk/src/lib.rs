@@ -29,6 +29,8 @@
 //! A guest has no clock, no randomness, no files and no threads, and `usize` has 32 bits. What it
 //! computes must depend on its arguments only, or native and component would differ.
 
+#[cfg(any(target_family = "wasm", test))]
+mod alloc;
 mod log;
 
 #[cfg(target_family = "wasm")]

@@ -1,6 +1,6 @@
 //! A plugin that fails while it works: each failure is told as what it is, and no output is lost.
 
-use toolglot_format::{Event, MalformedReason};
+use toolglot_format::{Event, FinishReason, MalformedReason, Piece};
 use toolglot_parsers::{Family, SessionOptions};
 use toolglot_plugin_host::{PluginError, PluginHost};
 
@@ -20,6 +20,15 @@ fn told(events: &[Event]) -> String {
         _ => "",
     });
     parts.collect()
+}
+
+/// Spans and bytes of what is malformed.
+fn malformed(events: &[Event]) -> Vec<(std::ops::Range<u64>, &str)> {
+    let spans = events.iter().filter_map(|event| match event {
+        Event::Malformed { span, raw, .. } => Some((span.clone(), raw.as_str())),
+        _ => None,
+    });
+    spans.collect()
 }
 
 fn check(error: &PluginError, kind: &str, call: &str) {
@@ -87,14 +96,7 @@ fn failures_in_the_session_lose_no_output() {
         let (events, failure) = run(&mut *session, &pieces);
         check(&failure.unwrap(), kind, "session.feed");
         assert_eq!(told(&events), format!("Hello wörld!{word} and€ on"));
-        let spans: Vec<_> = events
-            .iter()
-            .filter_map(|event| match event {
-                Event::Malformed { span, raw, .. } => Some((span.clone(), raw.as_str())),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(spans, [(11..12, "d")], "what the guest held back is in the malformed event");
+        assert_eq!(malformed(&events), [(11..12, "d")], "what the guest held back is in the malformed event");
 
         // While it is primed: all output is content.
         let mut session = open(&*family, &plan(&[&format!("prime:{word}")]));
@@ -112,6 +114,35 @@ fn failures_in_the_session_lose_no_output() {
 }
 
 #[test]
+fn output_is_kept_for_a_plugin_that_waits() {
+    let family = hostile();
+    let mut session = open(&*family, &plan(&["feed:wait"]));
+    let mut events = Vec::new();
+    let mut feed = |bytes: &[u8], special| {
+        session.feed(&[Piece { bytes, special }], &mut events);
+        told(&events)
+    };
+    assert_eq!(feed(b"ab", None), "a", "until it has said that it waits, it gets all output at once");
+    assert_eq!(feed(b"c", None), "a");
+    assert_eq!(feed(b"de", None), "a");
+    assert_eq!(feed(b"f!g", None), "abcdef!", "what it waits for comes with all that was kept");
+    assert_eq!(feed(b"hi", None), "abcdef!");
+    assert_eq!(feed(b"jk", Some(false)), "abcdef!gh", "tokens of another kind are another piece");
+    assert_eq!(feed(b"<x>", Some(true)), "abcdef!ghijk<x", "special tokens are handed over at once");
+    assert_eq!(feed(b"l", None), "abcdef!ghijk<x");
+    session.finish(FinishReason::Stop, &mut events);
+    assert!(session.failure().is_none(), "{:?}", session.failure());
+    assert_eq!(told(&events), "abcdef!ghijk<x>l");
+
+    // What was kept when the plugin fails was in the call that failed.
+    let mut session = open(&*family, &plan(&["feed:wait"]));
+    let (events, failure) = run(&mut *session, &[b"ab", b"c", b"d", b"e!trap", b"f"]);
+    check(&failure.unwrap(), "trapped", "session.feed");
+    assert_eq!(told(&events), "abcde!trapf");
+    assert_eq!(malformed(&events), [(1..2, "b")]);
+}
+
+#[test]
 fn events_that_make_no_sense_are_refused() {
     let family = hostile();
     for (word, what) in [
@@ -124,6 +155,9 @@ fn events_that_make_no_sense_are_refused() {
         ("channel", "unknown channel `aside`"),
         ("extension", "unknown kind of event"),
         ("many", "fuel"),
+        ("more", "takes 4294967295 bytes of a text that has 1 left"),
+        ("less", "4 bytes of text belong to no event"),
+        ("middle", "inside a code point"),
         ("utf8", "utf-8"),
     ] {
         let bang = format!("!{word}");
