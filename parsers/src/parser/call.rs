@@ -24,6 +24,11 @@ pub(crate) struct Tools {
     schemas: Vec<(Value, OnceCell<Option<Schema>>)>,
 }
 
+/// Whether the schema of a tool's arguments names this parameter.
+fn names(document: &Value, key: &str) -> bool {
+    document["properties"].get(key).is_some()
+}
+
 impl Tools {
     /// `schemas`: they are needed.
     pub(crate) fn new(plan: &Plan, schemas: bool) -> Self {
@@ -73,10 +78,10 @@ impl Tools {
         !word.is_empty() && self.names.iter().any(rest)
     }
 
-    /// Whether the schema of the tool names this parameter.
+    /// Whether the tool declares this parameter.
     pub(super) fn declares(&self, tool: &str, key: &str) -> bool {
         let schema = self.index(tool).and_then(|tool| self.schemas.get(tool));
-        schema.is_some_and(|(document, _)| document["properties"].get(key).is_some())
+        schema.is_some_and(|(document, _)| names(document, key))
     }
 
     fn index(&self, name: &str) -> Option<usize> {
@@ -88,11 +93,9 @@ impl Tools {
         let arguments: Value = serde_json::from_str(arguments).ok()?;
         let keys = arguments.as_object()?;
         let mut fitting = self.schemas.iter().zip(&self.names).filter(|((document, _), _)| {
-            let declared =
-                |key: &String| document.pointer("/properties").is_some_and(|p| p.get(key).is_some());
             let required = document.get("required").and_then(Value::as_array);
             let mut required = required.into_iter().flatten().filter_map(Value::as_str);
-            keys.keys().all(declared) && required.all(|key| keys.contains_key(key))
+            keys.keys().all(|key| names(document, key)) && required.all(|key| keys.contains_key(key))
         });
         let (_, name) = fitting.next()?;
         fitting.next().is_none().then(|| name.clone())
@@ -618,16 +621,14 @@ impl Machine {
     pub(super) fn in_word(&mut self, p: &Program, id: RegionId, bytes: &[u8]) -> usize {
         let region = &p.regions[usize::from(id)];
         let scan = region.expected.scan(self.plain);
-        let from = self.pending.len();
-        let (end, found) = match self.search.run(scan, bytes, from) {
+        let (end, found) = match self.search.run(scan, bytes, self.pending.len()) {
             Step::Found(found) => (found.start, true),
             Step::More(hold) => (hold, false),
         };
         if let RegionKind::Name(_) = region.kind {
             let framed = self.call.as_ref().is_some_and(|call| call.framed);
             for i in 0..end {
-                let byte = if i < from { self.pending[i] } else { bytes[i - from] };
-                if !self.name_takes(byte, framed) {
+                if !self.name_takes(self.byte(bytes, i), framed) {
                     return self.leave_word(p, id, i);
                 }
             }
@@ -636,7 +637,7 @@ impl Machine {
         }
         if found {
             // A planned name may hold what would end it, such as a space.
-            let byte = if end < from { self.pending[end] } else { bytes[end - from] };
+            let byte = self.byte(bytes, end);
             if matches!(region.kind, RegionKind::Name(_)) && self.tools.go_on(&self.word, byte) {
                 self.word.push(byte);
                 self.search = Search::default();

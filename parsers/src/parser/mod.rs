@@ -312,6 +312,15 @@ impl Machine {
         stands
     }
 
+    /// The byte at an offset of `pending` and `bytes` together.
+    #[inline(always)]
+    fn byte(&self, bytes: &[u8], at: usize) -> u8 {
+        match at.checked_sub(self.pending.len()) {
+            Some(behind) => bytes[behind],
+            None => self.pending[at],
+        }
+    }
+
     /// Where in the bytes that come next the first literal may stand, unless bytes that wait go on in them.
     #[inline]
     fn first_place(&mut self, scan: &Scan, bytes: &[u8]) -> Option<usize> {

@@ -29,8 +29,7 @@ impl Machine {
     /// The last word in front of offset `end` of `pending` and `bytes`, where it could be a tool's name: where it
     /// begins and ends.
     fn last_word(&self, bytes: &[u8], end: usize) -> Option<(usize, usize)> {
-        let from = self.pending.len();
-        let byte = |i: usize| if i < from { self.pending[i] } else { bytes[i - from] };
+        let byte = |at: usize| self.byte(bytes, at);
         let run = |end: usize, most: usize, test: fn(u8) -> bool| {
             (0..end.min(most)).take_while(|back| test(byte(end - 1 - back))).count()
         };

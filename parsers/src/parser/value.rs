@@ -158,7 +158,7 @@ impl Machine {
         }
         for i in 0..end {
             let from = self.pending.len();
-            let byte = if i < from { self.pending[i] } else { bytes[i - from] };
+            let byte = self.byte(bytes, i);
             if self.value.how == How::Open && !is_ws(byte) {
                 self.value.how = decide(self.value.types, byte, quoted);
                 if self.value.how == How::Json {
@@ -342,13 +342,13 @@ impl Machine {
                     let json = is_json(written.trim_ascii());
                     written = if json { escape.read_json(&written) } else { escape.read(&written) };
                 }
-                let types = self.value.wrapper.unwrap_or(self.value.types);
-                let json = typed(&written, types, self.value.quoted);
                 if closed.is_some() || !text.trim_ascii().is_empty() {
                     let object = written.trim_ascii();
                     if let Some(keys) = self.value.wrapper.and_then(|_| self.unwrapped(object)) {
                         self.give_members(object, keys);
                     } else {
+                        let types = self.value.wrapper.unwrap_or(self.value.types);
+                        let json = typed(&written, types, self.value.quoted);
                         self.open_value();
                         self.args_text(&json);
                     }

